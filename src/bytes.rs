@@ -223,7 +223,7 @@ struct Current {
     out_of_band: Option<Arc<dyn OutOfBand>>,
     /// The numbers of the bytes that were stored.
     taken: Vec<u32>,
-    /// The channel that the thread [keeps](keep), except while it is the one in use.
+    /// The channel that the thread [keeps](keep). `None` while it is in use.
     kept: Option<Arc<dyn OutOfBand>>,
 }
 
@@ -280,7 +280,7 @@ pub(crate) fn stored() -> usize {
     CURRENT.try_with(|current| current.borrow().taken.len()).unwrap_or(0)
 }
 
-/// Keeps a channel at hand on this thread until it ends, so that encoding with it need not count who has it.
+/// Stores a channel on this thread until the thread ends, so that encoding with it changes no reference count.
 #[cfg(feature = "process")]
 pub(crate) fn keep(out_of_band: Arc<dyn OutOfBand>) {
     let _ = CURRENT.try_with(|current| current.borrow_mut().kept = Some(out_of_band));
@@ -289,9 +289,9 @@ pub(crate) fn keep(out_of_band: Arc<dyn OutOfBand>) {
 /// Restores the previous state of the thread.
 struct RestoreCurrent(Option<Previous>);
 
-/// What a thread encoded or decoded with before.
+/// The previous state of a thread.
 enum Previous {
-    /// Nothing, and the channel now in use is the one that it keeps.
+    /// It had no channel in use. The one that is in use now is the one that it keeps.
     Nothing,
     Other(Current),
 }

@@ -23,7 +23,8 @@ use crate::with_context::WithContext;
 /// Runs functions on workers. Implemented for every [`Backend`].
 ///
 /// A parameter of type `fn(A) -> R` accepts any function, method or closure that captures nothing: exactly those can be
-/// sent to another process. Pass two arguments as a tuple. The `try_` methods take functions that return `Result`; an
+/// sent to another process of the program. Another program needs a name for the function, too: see
+/// [`guide::other_machines`](crate::guide::other_machines). Pass two arguments as a tuple. The `try_` methods take functions that return `Result`; an
 /// `Err` becomes the future's error. [`ThreadPoolExecutor`](crate::ThreadPoolExecutor) has methods of the same names
 /// that also take closures that capture, and types without serde's traits.
 ///

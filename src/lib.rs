@@ -36,7 +36,8 @@
 //! | your own [`Backend`] | wherever you like | plain functions, as a [`Job`] to run or to send away |
 //!
 //! A function that takes `&impl Executor` or `&dyn Backend` works with all of them. Plain functions are functions,
-//! methods and closures that capture nothing, with an argument and a result that serde can carry.
+//! methods and closures that capture nothing, with an argument and a result that serde can carry. For other machines
+//! they also need a name: see [`guide::other_machines`].
 //!
 //! # Which wait
 //!
@@ -60,6 +61,8 @@
 //! - Functions, arguments and results are dropped as soon as they can be. An executor that was dropped leaves no
 //!   thread, process or descriptor behind, and worker processes do not outlive the program.
 //! - A thread that sees a future done also sees everything that its task and its callbacks did before.
+//!
+//! A cluster guarantees less, because its workers and its broker may be lost: `celery/README.md` has a table.
 //!
 //! # Features
 //!
@@ -151,9 +154,8 @@ pub use completed::{AsCompleted, as_completed};
 ///
 /// A task has one parameter, whose type and that of the result are a [`Payload`]; several arguments are a tuple. The first of
 /// two parameters may be a reference to a [context](Executor::with_context), as in `fn(&C, A) -> R`: other programs then send
-/// the pair. If it returns a
-/// `Result` whose `Err` can be the error of a task, it is one. A function that is generic, async, unsafe or a method cannot have a
-/// name: put the attribute on a function that calls it.
+/// the pair. If it returns a `Result` as for [`try_submit`](Executor::try_submit), its `Err` is the error of the task. A
+/// function that is generic, async, unsafe or a method cannot have a name: put the attribute on a function that calls it.
 ///
 /// A call of the function costs a nanosecond more, since it is not inlined and refers to its name.
 ///

@@ -12,20 +12,20 @@
 
 #[doc(hidden)]
 pub mod attribute;
-mod call;
+mod erased_function;
 mod function;
 mod table;
 
 use crate::job::Job;
 use table::table;
 
-pub use call::Handle;
+pub use erased_function::Handle;
 pub use function::Named;
 pub use table::Clash;
 
 /// Returns the function of this name, if the program has one.
 ///
-/// The linker leaves out a crate of which the program mentions nothing, with all its names. Mention it then:
+/// The linker leaves out a crate that the program does not mention, with all of its names. Mention it then:
 /// `use that_crate as _;`.
 ///
 /// If two functions have the name, this returns one of them, and [`all`] returns the [`Clash`].
@@ -76,7 +76,7 @@ impl Job {
     /// Returns the name that [`task`](macro@crate::task) gave the function, as long as the job has its argument.
     ///
     /// Returns `None` for closures, for functions without the attribute, and once the job has given its argument away.
-    /// [`name`](Job::name) is what the caller calls the task.
+    /// [`name`](Job::name) is the name that the caller gave the task.
     ///
     /// # Examples
     ///

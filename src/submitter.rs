@@ -74,10 +74,10 @@ impl Submitter {
         self.wrap(move |job| execute(adapt(job)))
     }
 
-    /// Returns a submitter of an executor around this one, which calls `execute` with each job instead. For an executor
-    /// that submits something else to this one in place of a job; one that only changes jobs uses [`map`](Self::map).
+    /// Returns a submitter for an executor around the one of this submitter. It calls `execute` with each job. It is for
+    /// executors that submit something else in place of a job; those that only change jobs use [`map`](Self::map).
     ///
-    /// What the executor will get later is counted, cancelled and ended with that of the executor around which it is.
+    /// The executor inside counts, cancels and ends the tasks that come later together with its own.
     ///
     /// # Examples
     ///

@@ -10,8 +10,8 @@
 //! RetryingWithContext ─────────────────> PlainRetryingWithContext   both, with attempts
 //! ```
 //!
-//! Here a function is [bound](crate::task::bound::Bound) to the context. The layers below call it like one without a context, and only
-//! where calls leave the process do they treat the context apart.
+//! Here a function is [bound](crate::task::bound::Bound) to the context. The layers below call it like one without a
+//! context. They treat the context separately only where calls leave the process.
 #![forbid(unsafe_code)]
 
 mod maps;

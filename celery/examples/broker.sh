@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# A private RabbitMQ node on 127.0.0.1, whose files are all in one folder.
+# Runs a private RabbitMQ node on 127.0.0.1, whose files are all in one folder.
 #
-#   broker.sh start FOLDER   starts it and prints its URL; on the port of the last time, if there was one
+#   broker.sh start FOLDER   starts it and prints its URL; it keeps its port when it is started again
 #   broker.sh stop FOLDER    stops it, in order
 #   broker.sh kill FOLDER    stops it at once
 #
-# BROKER_ARGUMENTS are passed to it, such as `-rabbit max_message_size 100000`, and BROKER_ADDRESS is where it listens
-# instead. Its settings may be in FOLDER/rabbitmq.conf.
+# The environment variable BROKER_ARGUMENTS has arguments for the node, such as `-rabbit max_message_size 100000`, and
+# BROKER_ADDRESS has another address to listen on. FOLDER/rabbitmq.conf may have settings.
 #
-# RabbitMQ is installed by apt-get if it is missing and that can be done. Nothing but what is started here is stopped, by
-# the ids of the processes.
+# If RabbitMQ is missing, the script installs it by apt-get, for which it must run as root. It stops only processes that it
+# has started, by their ids.
 set -euo pipefail
 
 server=/usr/lib/rabbitmq/bin/rabbitmq-server
@@ -37,8 +37,8 @@ is_free() {
     ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
 
-# Prints three ports that follow one another. The search begins where the id of this process says, so nodes that are started
-# at the same time do not find the same ones free.
+# Prints three consecutive ports that are free. The search begins at a place that depends on the id of this process, so that
+# nodes which are started at the same time do not choose the same ports.
 free_ports() {
     local port=$((20000 + $$ % 4000 * 3))
     until is_free "$port" && is_free $((port + 1)) && is_free $((port + 2)); do
@@ -63,7 +63,7 @@ start() {
         RABBITMQ_DIST_PORT=$dist ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT=$names \
         RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1} ${BROKER_ARGUMENTS:-}" \
         RABBITMQ_CONFIG_FILE=$folder/rabbitmq.conf RABBITMQ_ENABLED_PLUGINS_FILE=$folder/no_plugins RABBITMQ_PID_FILE=$folder/node.pid
-    # The daemon that finds nodes by name. The node would start one whenever there is none, and nobody would stop that.
+    # This starts epmd, the daemon that finds nodes by name. If the node started it, nobody would stop it.
     export ERL_ZFLAGS="-start_epmd false"
     if ! is_alive names; then
         epmd -port "$names" -address 127.0.0.1 >/dev/null 2>&1 </dev/null &
@@ -76,7 +76,7 @@ start() {
     : >"$folder/out.log"
     setsid "$server" >"$folder/out.log" 2>&1 </dev/null &
     local node=$! line
-    # Reads what the node says until it is up, or has ended.
+    # This reads the output of the node until the node is up or has ended.
     exec 4< <(exec tail -n +1 -f --pid="$node" "$folder/out.log" 2>/dev/null)
     local reader=$!
     while read -r line <&4; do

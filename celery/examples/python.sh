@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# An environment of Python with Celery and its monitor Flower, in the folder given. Prints where its programs are.
+# Makes an environment of Python with Celery and its monitor Flower in a folder, and prints the folder of its programs.
 #
 #   python.sh FOLDER
 set -euo pipefail
@@ -14,7 +14,7 @@ packages=(celery==5.7.0 flower==2.2.0)
 [ $# = 1 ] || fail "say: python.sh FOLDER"
 mkdir -p "$1"
 folder=$(cd "$1" && pwd)
-# Made anew for other versions.
+# The environment is made again if the versions change.
 complete="$folder/complete ${packages[*]}"
 if [ ! -e "$complete" ]; then
     command -v python3 >/dev/null || fail "Python is missing: install the package python3"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The example `cluster` on a cluster of one machine: a private broker, two workers in Rust and, if Python is there, one in
-# Python. Everything that is started here ends with it; files are in target/celery.
+# Runs the example `cluster` on a cluster of one machine: a private broker, two workers in Rust and, if Python is installed,
+# one in Python. It ends everything that it has started. Its files are in target/celery.
 set -euo pipefail
 cd "$(dirname "$0")"
 target=${CARGO_TARGET_DIR:-$(cd ../.. && pwd)/target}
@@ -8,7 +8,7 @@ folder=$target/celery
 mkdir -p "$folder"
 pids=()
 
-# Waits until a process says something in its log, or has ended.
+# Waits until the log of a process has a text. Fails if the process ends before.
 wait_for() {
     local pid=$1 text=$2 log=$3 line reader
     exec 5< <(exec tail -n +1 -f --pid="$pid" "$log" 2>/dev/null)

@@ -1,9 +1,9 @@
-//! What a task costs on a broker of this machine, beside a bare publish and answer.
+//! Measures what a task costs on a broker of this machine, beside a bare message and its answer.
 //!
 //!     CELERY_BROKER_URL=amqp://127.0.0.1 cargo run --release -p concurrent-futures-celery --example speed
 //!
-//! It is its own worker, on eight threads. Bare messages and tasks take turns, and the ratio is the median of those of all
-//! turns; the other times are the best of three runs.
+//! The worker runs in this program, on eight threads. Bare messages and tasks take turns, and the ratio is the median of
+//! those of all turns; the other times are the best of three runs.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use lapin::options::{BasicConsumeOptions, QueueDeclareOptions};
 use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
 
-/// How many tasks the worker takes at a time. It holds no others, so each slot waits for the broker between two tasks.
+/// How many tasks the worker takes at a time. Each slot waits for the broker between two tasks.
 const SLOTS: usize = 8;
 
 /// How many round trips a round has, and how many rounds there are.

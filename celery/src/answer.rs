@@ -1,4 +1,4 @@
-//! [`Answer`]: what a worker says about a task, as Celery's reply queues (`rpc://`) have it.
+//! [`Answer`]: a message of a worker about a task, in the form of Celery's reply queues (`rpc://`).
 #![forbid(unsafe_code)]
 
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::json::Text;
 
-/// What has become of a task.
+/// The state of a task that an answer reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum Status {
@@ -15,9 +15,9 @@ pub(crate) enum Status {
     Success,
     Failure,
     Revoked,
-    /// It will be run again.
+    /// The task will be run again.
     Retry,
-    /// Celery has more of them, none of which ends a task.
+    /// Any other state. None of them ends a task.
     #[serde(other, skip_serializing)]
     Other,
 }
@@ -33,7 +33,7 @@ pub(crate) struct Answer<'a> {
     pub(crate) traceback: Option<String>,
 }
 
-/// Who has started a task, in the answer that says so.
+/// The result of an answer with [`Status::Started`]: the worker that has started the task.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Started {
     #[serde(default)]
@@ -47,12 +47,12 @@ impl<'a> Answer<'a> {
         serde_json::from_slice(body)
     }
 
-    /// Returns the result, or what a worker tells instead of one.
+    /// Returns the result, or what the answer has in its place.
     pub(crate) fn result(&self) -> Text<'a> {
         Text(self.result.map_or("null", RawValue::get))
     }
 
-    /// Writes the body of an answer, with a result that is JSON already.
+    /// Writes the body of an answer. `result` is JSON.
     pub(crate) fn write(task_id: &str, status: Status, result: &str, traceback: Option<&str>) -> Vec<u8> {
         let [task_id, status] = [Value::from(task_id), serde_json::to_value(status).unwrap_or_default()];
         let traceback = Value::from(traceback);

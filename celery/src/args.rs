@@ -1,4 +1,4 @@
-//! How one Rust argument is the arguments of a Celery task, and back.
+//! How one argument of Rust becomes the arguments of a Celery task, and back.
 //!
 //! A function has one parameter, and a task has any number of arguments, by position or by name:
 //!
@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 
 use crate::json::{self, KEYWORDS, Shape, Text};
 
-/// The arguments of a task, each as the text that the body of a message has.
+/// The arguments of a task, in JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Written {
     /// An array.
@@ -28,7 +28,7 @@ pub(crate) struct Written {
 }
 
 impl Written {
-    /// Writes a function's argument as a task's arguments.
+    /// Writes the argument of a function as the arguments of a task. Runs user code.
     pub(crate) fn new(argument: &dyn erased_serde::Serialize) -> Result<Self, Error> {
         let (text, shape) = json::write(argument)?;
         Ok(match shape {
@@ -56,7 +56,7 @@ pub(crate) struct Arguments<'a> {
 
 type Name = &'static str;
 
-/// Says how many arguments came for a function that takes others.
+/// Returns the error for a number of arguments that the function does not take.
 fn mismatch(came: &Count<'_>, wanted: &str) -> Error {
     let by_name = if came.by_name == 0 { String::new() } else { format!(" and {} keyword", came.by_name) };
     let plural = if came.by_position.len() + came.by_name == 1 { "" } else { "s" };
@@ -77,7 +77,7 @@ impl<'a> Arguments<'a> {
         Ok(Count { by_position: serde_json::from_str(self.args)?, by_name: by_name.len() })
     }
 
-    /// Returns the only argument, or all keyword arguments as one.
+    /// Returns the only positional argument, or all keyword arguments as one object.
     fn one(&self) -> Result<Text<'a>, Error> {
         let count = self.count()?;
         match (&*count.by_position, count.by_name) {

@@ -1,6 +1,6 @@
-//! [`Broker`]: where RabbitMQ is, and connections to it.
+//! [`Broker`]: the address of RabbitMQ, from which connections are made.
 //!
-//! A password is in the URL only, which nothing shows: errors, logs and `Debug` have [`Broker::address`].
+//! The password is only in the URL, which is never shown: errors, logs and `Debug` have [`Broker::address`].
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -14,11 +14,11 @@ use futures_lite::future::block_on;
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Connection, ConnectionProperties, ErrorKind};
 
-/// The variable of the environment that has the URL of the broker, as Celery's programs read it.
+/// The environment variable that has the URL of the broker. Celery's programs read the same one.
 pub(crate) const VARIABLE: &str = "CELERY_BROKER_URL";
 
-/// How many seconds a connection may be silent, unless the URL says otherwise. Twice as long after a cut that neither side
-/// is told of, the connection counts as lost.
+/// How many seconds there are between heartbeats, unless the URL says otherwise. After twice as long without one, the
+/// connection counts as lost.
 const HEARTBEAT: u16 = 30;
 
 /// How long one attempt to connect may take.
@@ -27,19 +27,19 @@ const ATTEMPT: Duration = Duration::from_secs(10);
 /// How long the end of a connection may take.
 const ENDING: Duration = Duration::from_secs(5);
 
-/// Why there is no connection to a broker.
+/// Says why there is no connection to a broker.
 ///
 /// The text never has the password of the URL.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The URL is not one of a broker.
+    /// The URL is not one of RabbitMQ.
     #[error("the URL of the broker {0}")]
     Url(String),
-    /// The program's environment has no URL of a broker.
+    /// The environment variable `CELERY_BROKER_URL` is not set.
     #[error("the variable {VARIABLE} is not set: it must have the URL of the broker, such as amqp://127.0.0.1")]
     NoUrl,
-    /// The broker is not there, or refuses the connection.
+    /// The broker does not answer, or refuses the connection.
     #[error("the broker at {address} cannot be reached: {cause}")]
     Broker {
         /// The URL without the password.
@@ -47,7 +47,7 @@ pub enum ConnectError {
         /// What went wrong.
         cause: String,
     },
-    /// The broker is there, but it does not let the program use what it needs: a queue with other settings, for example.
+    /// The broker does not let the program use what it needs, such as a queue that another program owns.
     #[error("the broker at {address} refuses {what}: {cause}")]
     Refused {
         /// The URL without the password.
@@ -60,15 +60,15 @@ pub enum ConnectError {
     /// A setting of the builder is not valid.
     #[error("{0}")]
     Setting(BuildError),
-    /// Two functions of the program have the same name, so it is not known which of them a name means.
+    /// Two functions of the program cannot be told apart by their names or addresses.
     #[error("{0}")]
     Clash(Clash),
-    /// The program has no thread left to give.
+    /// The system lets the program start no more threads.
     #[error("no thread can be started: {0}")]
     Thread(String),
 }
 
-/// So that `?` fits a function that returns the error of a task.
+/// Lets `?` convert the error in a function that returns the error of a task.
 impl From<ConnectError> for Error {
     fn from(error: ConnectError) -> Self {
         match error {
@@ -78,7 +78,7 @@ impl From<ConnectError> for Error {
     }
 }
 
-/// Where a broker is, and how to log in.
+/// The address of a broker, and the login.
 #[derive(Clone)]
 pub(crate) struct Broker {
     uri: AMQPUri,
@@ -91,12 +91,12 @@ impl fmt::Debug for Broker {
     }
 }
 
-/// Returns `true` if the broker has answered with this number of AMQP's.
+/// Returns `true` if the broker has answered with this reply code of AMQP.
 pub(crate) fn has_code(error: &lapin::Error, code: u16) -> bool {
     matches!(error.kind(), ErrorKind::ProtocolError(error) if error.get_id() == code)
 }
 
-/// Waits for one of lapin's futures in this thread. lapin has threads of its own for what happens meanwhile.
+/// Blocks until a future of lapin is done. lapin has threads of its own, which drive the connection meanwhile.
 pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
     block_on(future)
 }
@@ -130,7 +130,7 @@ impl Broker {
                     "begins with {other}://, and only RabbitMQ's amqp:// and amqps:// are known"
                 )));
             }
-            // Not shown: it may be a password.
+            // The text is not shown, because it may have a password.
             _ => return Err(ConnectError::Url("must begin with amqp:// or amqps://".into())),
         }
         let rest = url.split_once("://").and_then(|(_, rest)| rest.split_once(['/', '?', '#']));
@@ -166,7 +166,7 @@ impl Broker {
         &self.address
     }
 
-    /// Connects. `name` is what the broker's own tools show of the connection.
+    /// Connects. The tools of the broker show `name` for the connection.
     pub(crate) async fn connect(&self, name: &str) -> Result<Connection, ConnectError> {
         let properties = ConnectionProperties::default().with_connection_name(name.into());
         let connects = async {
@@ -183,7 +183,7 @@ impl Broker {
         ConnectError::Broker { address: self.address.clone(), cause: cause.to_string() }
     }
 
-    /// Returns the error for what the broker does not let the program do.
+    /// Returns the error of a request that the broker refuses. `what` is what the program asked for.
     pub(crate) fn refused(&self, what: impl Into<String>, cause: &lapin::Error) -> ConnectError {
         ConnectError::Refused { address: self.address.clone(), what: what.into(), cause: cause.to_string() }
     }

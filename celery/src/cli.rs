@@ -55,12 +55,13 @@ enum Pool {
 ///
 /// It reads the queue `celery`, as clients use that do not set another. For those that do, start it with `--queues`.
 ///
-/// SIGTERM and the first SIGINT (Ctrl-C) are a warm stop: it takes nothing more, and finishes what runs. Another signal, or the
-/// end of `--grace`, is a cold one. What the crate logs from the level `info` on goes to the error stream, unless the program has
-/// a logger of its own. Returns a failure, after a sentence that says why, if the worker cannot run.
+/// On Unix, the first SIGTERM or SIGINT (Ctrl-C) is a [warm](crate::Stopper::warm) stop. A second one, or the end of
+/// `--grace`, is a [cold](crate::Stopper::cold) one. Messages of the crate from the level `info` on, and warnings of
+/// other crates, are written to the error stream, unless the program has a logger of its own. If the worker cannot run,
+/// this writes a sentence that says why, and returns a failure.
 ///
-/// A program whose tasks are in a library crate that it does not mention says `use that_crate as _;`, or the linker leaves
-/// them out: `--list` shows which there are.
+/// The linker leaves out a library crate that the program does not mention, with its tasks. Mention it then:
+/// `use that_crate as _;`. `--list` shows the tasks that there are.
 ///
 /// # Examples
 ///
@@ -95,7 +96,7 @@ fn list() -> Result<(), named::Clash> {
 }
 
 fn run(options: Options) -> Result<(), String> {
-    // Not if the program has one.
+    // It fails if the program has a logger of its own, which is then used.
     let _ = log::set_logger(&Log).map(|()| log::set_max_level(log::LevelFilter::Info));
     let text = |error: crate::ConnectError| error.to_string();
     let builder = match &options.broker {
@@ -133,7 +134,7 @@ struct Log;
 
 impl log::Log for Log {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        // lapin tells more than a user of a worker wants to know.
+        // What lapin logs below a warning is of no use to whoever runs a worker.
         metadata.level() <= log::Level::Warn || metadata.target().starts_with("concurrent_futures")
     }
     fn log(&self, record: &log::Record<'_>) {
@@ -157,7 +158,7 @@ mod signals {
         thread: JoinHandle<()>,
     }
 
-    /// Calls a function at each signal that asks for an end, with how many there were.
+    /// Calls a function at each signal that asks for an end, with the number of signals so far.
     pub(super) fn on_each(act: impl Fn(u32) + Send + 'static) -> Result<Waiter, String> {
         let failed = |error: std::io::Error| format!("signals cannot be handled: {error}");
         let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(failed)?;
@@ -170,7 +171,7 @@ mod signals {
     impl Waiter {
         pub(super) fn end(self) {
             self.handle.close();
-            // It panics only if `act` does.
+            // The thread panics only if `act` does, which the panic hook has reported.
             let _ = self.thread.join();
         }
     }

@@ -37,19 +37,20 @@ pub use workers::WorkerInfo;
 
 /// Sends tasks to Celery workers, by way of RabbitMQ.
 ///
-/// All methods of [`Executor`](concurrent_futures::Executor) work as on the pools: `submit`, `map` with an outcome for each
-/// item, `submit_after`, `submit_async`, time limits, `retries`. A function needs a name that a worker knows: see [the
-/// crate](crate#names), which also says what can be cancelled and what is done when something is lost.
+/// All methods of [`Executor`](concurrent_futures::Executor) work as on the pools: `submit`, `map` with an outcome for
+/// each item, `submit_after`, `submit_async`, time limits, `retries`. A function needs a name that a worker knows: see
+/// [the crate](crate#names), which also says which tasks can be cancelled and what happens when something is lost.
 ///
-/// At most [`in_flight`](CeleryBuilder::in_flight) tasks are published at a time, in the order of submission; the others wait
-/// here. Values are read and callbacks run on four threads of the executor, so a callback that blocks holds up others only
-/// when four of them do.
+/// At most [`in_flight`](CeleryBuilder::in_flight) messages are published and unanswered at a time, in the order of
+/// submission; other tasks wait in the program. Four threads of the executor read results and run callbacks, so
+/// callbacks that block hold up others only if there are four of them.
 ///
-/// Dropping it waits for all answers. While the thread unwinds, what has not started is cancelled before.
+/// Dropping it blocks until all tasks are done. If the thread unwinds, the drop first cancels the tasks that have not
+/// started.
 ///
 /// # Hangs
 ///
-/// Without a worker that reads its queue, a task is never done, and so the drop does not return: see
+/// A task whose queue no worker reads is never done, so the drop does not return: see
 /// [`wait_for_workers`](CeleryExecutor::wait_for_workers) and
 /// [`shutdown_now`](concurrent_futures::Executor::shutdown_now).
 ///
@@ -90,11 +91,12 @@ impl CeleryExecutor {
     /// The URL is `amqp://user:password@host:port/vhost`. In the password, `@` is written `%40` and `/` is `%2F`. What is
     /// left out is `guest`, `guest`, 5672 and `/`; RabbitMQ takes `guest` from its own machine only.
     ///
-    /// Blocks until there is a connection, for 10 seconds at most.
+    /// Blocks until there is a connection and the queues are declared. Gives the connection up after 10 seconds.
     ///
     /// # Errors
     ///
-    /// [`ConnectError`] if the URL is none of RabbitMQ, or if the broker is not there or refuses the connection.
+    /// [`ConnectError`] if the URL is not one of RabbitMQ, or if the broker cannot be reached, or refuses the
+    /// connection or a queue.
     ///
     /// # Examples
     ///
@@ -111,16 +113,25 @@ impl CeleryExecutor {
         Self::builder(url).build()
     }
 
-    /// Connects to the broker that the variable `CELERY_BROKER_URL` of the environment names, as Celery's programs do.
+    /// Connects to the broker that the environment variable `CELERY_BROKER_URL` names, as Celery's programs do.
+    ///
+    /// Blocks as [`connect`](Self::connect) does.
     ///
     /// # Errors
     ///
     /// As [`connect`](Self::connect), and [`ConnectError::NoUrl`] if the variable is not set.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let cluster = concurrent_futures_celery::CeleryExecutor::from_env()?;
+    /// # Ok::<(), concurrent_futures_celery::ConnectError>(())
+    /// ```
     pub fn from_env() -> Result<Self, ConnectError> {
         CeleryBuilder::from_env()?.build()
     }
 
-    /// Returns a builder, for the queue and the limits.
+    /// Returns a builder, which sets the queue and the limits. [`CeleryBuilder`] has an example.
     pub fn builder(url: &str) -> CeleryBuilder {
         CeleryBuilder::new(url)
     }
@@ -134,12 +145,13 @@ impl CeleryExecutor {
         Ok(Self { shared, address, link: Mutex::new(Some(link)) })
     }
 
-    /// Calls a task that has no function in this program, by its name. A tuple is as many arguments by position, and
-    /// [`Keywords`](crate::Keywords) are arguments by name; a call has either of them. Give the result a type. A
+    /// Calls a task that has no function in this program, by its name. A tuple becomes positional arguments, and
+    /// [`Keywords`](crate::Keywords) become keyword arguments; a call has either of them. Give the result a type. A
     /// `&str` is neither an argument nor a result (the compiler says that `Deserialize` is not general enough): take a
     /// `String`.
     ///
-    /// Blocks while `max_pending` tasks are pending.
+    /// Blocks while [`max_pending`](CeleryBuilder::max_pending) tasks are unfinished. If no worker has a task of this
+    /// name, the future ends with [`Error::Decode`](concurrent_futures::Error::Decode).
     ///
     /// # Examples
     ///
@@ -173,7 +185,7 @@ impl CeleryExecutor {
 
     /// Blocks until `count` workers read the queue of this executor, or until the time is up. Returns how many do.
     ///
-    /// Without a worker, a task waits in its queue for ever: a program can find that out before it begins.
+    /// A task whose queue no worker reads waits for ever. A program can check that before it submits any.
     ///
     /// # Examples
     ///
@@ -191,7 +203,20 @@ impl CeleryExecutor {
         self.shared.wait_for_workers(&self.shared.settings.queue, count, timeout)
     }
 
-    /// Asks all workers of the broker who they are. Blocks for a second, as long as they have to answer.
+    /// Asks all workers of the broker for their names, slots and tasks. Blocks for a second, and returns those that
+    /// have answered by then.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use concurrent_futures_celery::CeleryExecutor;
+    ///
+    /// let cluster = CeleryExecutor::from_env()?;
+    /// for worker in cluster.workers() {
+    ///     println!("{} has {:?} slots", worker.name, worker.slots);
+    /// }
+    /// # Ok::<(), concurrent_futures_celery::ConnectError>(())
+    /// ```
     pub fn workers(&self) -> Vec<WorkerInfo> {
         self.shared.workers()
     }
@@ -200,7 +225,7 @@ impl CeleryExecutor {
     fn join_link(&self) {
         let link = self.link.lock().take();
         if let Some(link) = link {
-            // It catches its panics.
+            // The thread catches its own panics, so this is no error.
             let _ = link.join();
         }
     }
@@ -219,7 +244,7 @@ impl Backend for CeleryExecutor {
         self.shared.submit(job, &self.shared.settings.queue, true);
     }
 
-    /// Returns how many tasks are published at the same time.
+    /// Returns how many messages are published and unanswered at most.
     fn max_workers(&self) -> usize {
         self.shared.settings.in_flight
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use concurrent_futures::erased_serde::{Deserializer, Serialize};
 use concurrent_futures::named::{self, Handle};
 use concurrent_futures::{
-    Backend, Decode, Encode, Error, Executor as _, FutureId, Job, Part, Remote, Stats, Submitter, Waiting,
+    Backend, Decode, Error, Executor as _, FutureId, Job, Part, Remote, Stats, Submitter, Waiting,
 };
 use parking_lot::Mutex;
 
@@ -22,11 +22,14 @@ use crate::json;
 use crate::message::{Body, Embed, TaskMessage};
 use crate::topology::DEFAULT_QUEUE;
 
-/// Runs tasks on an executor of this program as a cluster would: by name, with arguments and results in JSON. It is
-/// Celery's `task_always_eager`.
+/// Runs tasks on an executor of this program as a cluster would: by name, with arguments and results in JSON. It is the
+/// counterpart of Celery's `task_always_eager`.
 ///
-/// So a test without a broker finds a function that lacks [`task`](macro@concurrent_futures::task), and a type that JSON
-/// cannot carry. A task is pending until it is done; a running one can be aborted.
+/// With it, a test without a broker finds functions that lack [`task`](macro@concurrent_futures::task), and types that
+/// JSON cannot represent. A task stays pending until it is done, also while its function runs; `abort` then aborts the
+/// function, as far as the executor can.
+///
+/// `submit` blocks where that of the executor does. Dropping it shuts the executor down.
 ///
 /// # Examples
 ///
@@ -54,13 +57,13 @@ pub struct Eager<B: Backend> {
 }
 
 impl<B: Backend + 'static> Eager<B> {
-    /// Makes a cluster of an executor.
+    /// Makes a cluster whose workers are those of `executor`.
     pub fn new(executor: B) -> Self {
         Self { executor: Arc::new(executor), queue: DEFAULT_QUEUE.into() }
     }
 }
 
-/// A job whose calls run on the executor.
+/// A job whose calls run on the executor: one call, or one for each item of a chunk.
 struct Task {
     state: Mutex<State>,
     call: Arc<Call>,
@@ -68,11 +71,11 @@ struct Task {
 
 #[derive(Default)]
 struct State {
-    /// Until all replies are there.
+    /// `None` once all replies are there.
     job: Option<Job>,
     replies: Vec<Option<Result<String, Error>>>,
     handles: Vec<Box<dyn Handle>>,
-    /// How the handles that come are to be ended, once the future was cancelled or aborted.
+    /// How handles that are added later are to be ended, once the future was cancelled or aborted.
     end: Option<End>,
 }
 
@@ -97,45 +100,36 @@ impl Task {
         let body = Body::write(written, &Embed::default());
         let message = match TaskMessage::from_properties(&self.call.message(item.to_string(), written).properties()) {
             Ok(message) => message,
-            Err(malformed) => {
-                let error = Error::Decode(Decode::new(Part::Argument, malformed.to_string()));
-                return self.reply(item, Err(self.across(&Failure::of(&error))));
-            }
+            Err(malformed) => return self.reply(item, Err(self.through_json(&Failure::of(&malformed.into())))),
         };
         let Some(function) = named::get(&message.task) else {
             let failure = Failure::new("NotRegistered", &message.task);
-            return self.reply(item, Err(self.across(&failure)));
+            return self.reply(item, Err(self.through_json(&failure)));
         };
         let body = match Body::read(&body) {
             Ok(body) => body,
-            Err(error) => {
-                let error = Error::Decode(Decode::new(Part::Argument, error.to_string()));
-                return self.reply(item, Err(self.across(&Failure::of(&error))));
-            }
+            Err(malformed) => return self.reply(item, Err(self.through_json(&Failure::of(&malformed.into())))),
         };
         let task = Arc::clone(self);
         let done = move |outcome: Result<&dyn Serialize, &Error>| {
-            let reply = outcome.map_err(Error::clone).and_then(|value| {
-                let written = json::write(value).map(|(text, _)| text);
-                written.map_err(|error| Error::Encode(Encode::new(Part::Result, error.to_string())))
-            });
+            let reply = outcome.map_err(Error::clone).and_then(json::write_result);
             task.reply(
                 item,
                 reply.map_err(|error| match error {
                     Error::Cancelled => error,
-                    other => task.across(&Failure::of(&other)),
+                    other => task.through_json(&Failure::of(&other)),
                 }),
             );
         };
         let mut arguments = <dyn Deserializer<'_>>::erase(body.arguments());
         match message.in_span(|| function.submit(executor, message.options(), &mut arguments, done)) {
             Ok(handle) => self.hold(handle),
-            Err(error) => self.reply(item, Err(self.across(&Failure::of(&error)))),
+            Err(error) => self.reply(item, Err(self.through_json(&Failure::of(&error)))),
         }
     }
 
-    /// Takes a failure through JSON.
-    fn across(&self, failure: &Failure) -> Error {
+    /// Writes a failure as JSON and reads it again.
+    fn through_json(&self, failure: &Failure) -> Error {
         let task = FailedTask { name: &self.call.task, time_limit: self.call.time_limit, worker: None };
         let read = serde_json::to_string(failure).and_then(|text| serde_json::from_str::<Failure>(&text));
         match read {
@@ -144,7 +138,8 @@ impl Task {
         }
     }
 
-    /// Keeps the handle of a call until the task is done.
+    /// Keeps the handle of a call until the task is done. Ends the call if the future was cancelled or aborted
+    /// meanwhile.
     fn hold(&self, handle: Box<dyn Handle>) {
         let mut state = self.state.lock();
         let end = state.end;
@@ -158,7 +153,7 @@ impl Task {
         }
     }
 
-    /// Takes the reply of one call. The last one completes the job, in this thread.
+    /// Stores the reply to one call. The last reply completes the job, in this thread.
     fn reply(&self, item: usize, reply: Result<String, Error>) {
         let mut state = self.state.lock();
         if let Some(place) = state.replies.get_mut(item) {
@@ -176,7 +171,7 @@ impl Task {
         }
     }
 
-    /// Ends all calls, those that are here and those that come.
+    /// Ends all calls: those that are submitted, and those that will be.
     fn end(&self, end: End) {
         let handles = {
             let mut state = self.state.lock();
@@ -186,7 +181,7 @@ impl Task {
         handles.iter().for_each(|handle| end.apply(&**handle));
         let mut state = self.state.lock();
         if state.job.is_some() {
-            // What runs may still be aborted.
+            // A cancelled call may run, and then an abort needs its handle.
             state.handles.extend(handles);
         }
     }
@@ -228,7 +223,7 @@ impl<B: Backend + 'static> Backend for Eager<B> {
     fn submitter(&self) -> Option<Submitter> {
         let (executor, queue) = (Arc::clone(&self.executor), Arc::clone(&self.queue));
         let execute = move |job| execute(&executor, job, &queue);
-        // The executor inside knows what comes later, and ends it when it is closed.
+        // The executor inside counts the tasks that come later, and ends them when it is closed.
         Some(match self.executor.submitter() {
             Some(inner) => inner.wrap(execute),
             None => Submitter::new(execute),

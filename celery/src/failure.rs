@@ -1,7 +1,8 @@
-//! [`Failure`]: an error as answers have it, and the table by which it is the error of a future.
+//! [`Failure`]: an error in the form of an answer, and the table that converts it to the error of a future.
 //!
-//! Python knows exceptions by the names of their types. A worker of this crate tells the name that Python knows for the
-//! same thing, and adds a [`Report`], which Python ignores: a client of this crate makes the whole error of it.
+//! Python identifies exceptions by the names of their types. A worker of this crate sends the name that Python has for
+//! the same failure, and adds a [`Report`], which Python ignores, and from which a client of this crate restores the
+//! whole error.
 //!
 //! | in Rust | `exc_type` of a Rust worker | from a Python worker, the future ends with |
 //! |---|---|---|
@@ -10,8 +11,9 @@
 //! | `Decode(Argument)` | `TypeError` | `Failed` |
 //! | `TimeLimit` | `TimeLimitExceeded` | the same, also for `SoftTimeLimitExceeded` |
 //! | `WorkerDied` | `WorkerLostError` | the same |
-//! | `Panicked`, and any other | the name of the variant | |
-//! | `Cancelled` | none: the answer is REVOKED | the same |
+//! | `Panicked` | `Panicked` | |
+//! | any other | `RuntimeError` | |
+//! | `Cancelled` | `TaskRevokedError`, in an answer that is REVOKED | the same |
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -20,7 +22,7 @@ use concurrent_futures::{Decode, Error, Part, Report, TimeLimit, WorkerDied};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What a worker answers when a task has failed.
+/// The result of an answer about a task that has failed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Failure {
     /// The name of the exception's type.
@@ -28,15 +30,16 @@ pub(crate) struct Failure {
     /// The arguments of the exception, or its text.
     #[serde(default)]
     exc_message: Value,
-    /// The module in which Python's clients look for the type. Null for types of Rust: Python makes a type of that name.
+    /// The module in which Python's clients look for the type. It is null for types of Rust: Python then makes a type
+    /// of that name.
     #[serde(default)]
     exc_module: Value,
-    /// The report.
+    /// The [`Report`] of a worker of this crate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cf: Option<Value>,
 }
 
-/// What a client knows of the task that failed.
+/// What a client knows about a task that has failed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FailedTask<'a> {
     /// The name of the task on the cluster.
@@ -80,7 +83,7 @@ impl Failure {
         };
         let mut failure = Self::new(exc_type, &message);
         if matches!(error, Error::Failed(_)) {
-            // A type of the task's own may have the name of one that Python has, and is another.
+            // The error type of a task may have the name of an exception of Python, which is another type.
             failure.exc_module = Value::Null;
         }
         Self { cf, ..failure }
@@ -115,7 +118,7 @@ impl Failure {
     }
 }
 
-/// Returns the error of a task whose worker is gone.
+/// Returns the error of a task whose worker was lost.
 pub(crate) fn lost(task: &FailedTask<'_>, hint: &str) -> Error {
     let died = WorkerDied::lost(task.worker.unwrap_or_default(), Some(task.name.to_owned()));
     Error::WorkerDied(if hint.is_empty() { died } else { died.with_hint(hint) })

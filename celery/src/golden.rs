@@ -1,4 +1,5 @@
-//! What several versions of Celery send, byte for byte, is read as it was meant: see `tests/messages/record.py`.
+//! Tests that messages of several versions of Celery, recorded byte for byte, are read correctly.
+//! `tests/messages/record.py` records them.
 
 use std::collections::BTreeMap;
 

@@ -10,7 +10,7 @@ use crate::json::KEYWORDS;
 
 /// Passes the fields of a struct, or the entries of a map, as keyword arguments to a task in Python.
 ///
-/// To every other format, and on every other executor, it is what it contains.
+/// In every other format, and on every other executor, it is the same as its content.
 ///
 /// # Examples
 ///

@@ -1,8 +1,8 @@
 //! Runs the tasks of [`concurrent_futures`] on other machines: a client of Celery workers, and a Celery worker.
 //!
-//! [`CeleryExecutor`] is an [`Executor`](concurrent_futures::Executor) like the pools. Its tasks are messages in Celery's
-//! protocol, which go to a queue of RabbitMQ; workers in Rust or in Python take them from there. [`Worker`] is such a
-//! worker, on any executor of this program.
+//! [`CeleryExecutor`] is an [`Executor`](concurrent_futures::Executor) like the pools. Its tasks are messages in
+//! Celery's protocol, which go to a queue of RabbitMQ; workers in Rust or in Python take them from there. [`Worker`] is
+//! such a worker, on any executor of this program.
 //!
 //! ```no_run
 //! use concurrent_futures::{Error, Executor, ThreadPoolExecutor, task};
@@ -30,10 +30,10 @@
 //! | the function | its name |
 //! |---|---|
 //! | has [`#[task]`](macro@concurrent_futures::task) | that of its place in the program, such as `mycrate.sums.sum_to`, or the one that is given |
-//! | has not | the one in [`TaskOptions::name`](concurrent_futures::TaskOptions::name) |
-//! | is not in this program | the one that [`CeleryExecutor::call`] gets |
+//! | does not have it | the one in [`TaskOptions::name`](concurrent_futures::TaskOptions::name) |
+//! | is not in this program | the one that is passed to [`CeleryExecutor::call`] |
 //!
-//! Everything else ends with [`Error::Encode`](concurrent_futures::Error::Encode), which says what to do.
+//! A task without a name ends with [`Error::Encode`](concurrent_futures::Error::Encode), which says what to do.
 //!
 //! A function that returns a `Result` whose `Err` is a text or an error is submitted by
 //! [`try_submit`](concurrent_futures::Executor::try_submit) and [`try_map`](concurrent_futures::Executor::try_map). With
@@ -41,41 +41,43 @@
 //!
 //! # Arguments and results
 //!
-//! They are JSON. A tuple is as many arguments by position, `()` is none, [`Keywords`] of a struct are arguments by name,
-//! and everything else is one argument. A function here whose parameter is a struct can be called with arguments by name;
-//! the name of a parameter is not known to the other side.
+//! Arguments and results are JSON. A tuple becomes one positional argument for each of its elements, `()` becomes none,
+//! [`Keywords`] of a struct become keyword arguments, and everything else becomes one argument. A function here whose
+//! parameter is a struct can be called with keyword arguments; the name of a parameter is not known to the other side.
 //! [`Bytes`](concurrent_futures::Bytes) are Python's `bytes`. Python's dates, UUIDs and decimals are read as text. Numbers
-//! that JSON lacks, such as NaN, and maps whose keys are no text end with an error. Integers of more than 64 bits are read
-//! unless there are bytes beside them.
+//! that JSON lacks, such as NaN, and maps whose keys are neither text nor numbers end with an error. Integers of more
+//! than 64 bits are read unless the same argument or result has bytes in it.
 //!
 //! # What happens to a task
 //!
 //! | it is | when | [`cancel`](concurrent_futures::Future::cancel) |
 //! |---|---|---|
 //! | waiting in the program | more than [`in_flight`](CeleryBuilder::in_flight) tasks are submitted | exact: `true`, and it never runs |
-//! | published | the broker has it, or a worker that has not begun | `false`; the workers are told, and the future ends as cancelled once one of them confirms it |
-//! | running | a worker has said so | `false` |
+//! | published | it is with the broker, or with a worker that has not started it | `false`; the workers are told, and the future ends as cancelled once one of them confirms it |
+//! | running | a worker has reported that it has started the task | `false` |
 //!
 //! [`abort`](concurrent_futures::Future::abort) ends the future at once, and tells the workers to end the task.
-//! [`shutdown_now`](concurrent_futures::Executor::shutdown_now) cancels what waits, and gives workers two seconds to confirm
-//! what was published.
+//! [`shutdown_now`](concurrent_futures::Executor::shutdown_now) cancels the tasks that wait in the program, and gives
+//! workers two seconds to confirm the cancellation of those that were published.
 //!
-//! An error comes back as it is from a worker in Rust. An exception of Python is [`Failed`](concurrent_futures::Failed),
-//! with its type, its message and its traceback ([`trace`](concurrent_futures::Failed::trace)).
+//! An error of a worker in Rust arrives unchanged. An exception in Python becomes
+//! [`Failed`](concurrent_futures::Failed), with its type, its message and its traceback
+//! ([`trace`](concurrent_futures::Failed::trace)).
 //!
 //! # When something is lost
 //!
-//! - *The connection*: a new one is made. What the broker had not confirmed is published again, so a worker may get it
-//!   twice. After [`broker_timeout`](CeleryBuilder::broker_timeout) without a broker, every future ends with
-//!   [`Error::Broken`](concurrent_futures::Error::Broken).
+//! - *The connection*: the executor connects again. It publishes again what the broker had not confirmed, so workers
+//!   may get a message twice. After [`broker_timeout`](CeleryBuilder::broker_timeout) without a broker, every future
+//!   ends with [`Error::Broken`](concurrent_futures::Error::Broken).
 //! - *A worker*: the broker gives its tasks to another one, which runs them again as often as
-//!   [`retries`](concurrent_futures::TaskOptions::retries) allows, and else answers that the worker was lost. A worker of which
-//!   nothing is heard for ten seconds costs what it ran, too.
+//!   [`retries`](concurrent_futures::TaskOptions::retries) allows, and otherwise answers that the worker was lost. If a
+//!   worker is silent for ten seconds, the tasks that it runs and that may not be run again end with
+//!   [`Error::WorkerDied`](concurrent_futures::Error::WorkerDied) without such an answer.
 //! - *The program*: workers of this crate skip tasks whose client is gone.
 //!
 //! # Hangs
 //!
-//! A future may never be done if no worker reads its queue: [`CeleryExecutor::wait_for_workers`] tells, and
+//! A future is never done if no worker reads its queue: [`CeleryExecutor::wait_for_workers`] finds that out, and
 //! [`result_timeout`](concurrent_futures::Future::result_timeout) limits the wait. A client and a worker that say nothing of
 //! queues both use `celery`. Nor is it done if a worker in Python has no `result_backend`, or another than `rpc://`.
 //!
@@ -85,7 +87,7 @@
 //!
 //! # Without a broker
 //!
-//! [`Eager`] runs tasks on an executor of this program as a cluster would, for tests.
+//! For tests, [`Eager`] runs tasks on an executor of this program as a cluster would.
 //!
 //! # Traces
 //!

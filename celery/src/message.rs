@@ -1,11 +1,12 @@
-//! [`TaskMessage`]: a message that calls a task, as Celery's message protocol 2 has it. [`Body`]: its arguments.
+//! [`TaskMessage`]: a message that calls a task, by version 2 of Celery's message protocol. [`Body`]: its arguments.
 //!
-//! What identifies the task and says how to run it stands in the headers of the message, and its arguments in the body,
-//! which is `[args, kwargs, embed]` in JSON. Headers of our own begin with `cf-`; Python ignores them.
+//! The headers of the message identify the task and say how to run it. The body has the arguments: `[args, kwargs,
+//! embed]` in JSON. Headers of this crate begin with `cf-`; Python ignores them.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
 
+use concurrent_futures::{Decode, Error, Part};
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
 use serde::{Deserialize, Serialize};
@@ -16,7 +17,8 @@ use crate::args::{Arguments, Written};
 use crate::properties::{JSON, content_type, correlation_id, json_properties, reply_to, text};
 use crate::size::LONGEST;
 
-/// How often a task may be run again when its worker is lost. The worker that gets its message again reads it.
+/// The header that says how often a task may be run again when its worker is lost, for the worker that gets the message
+/// then.
 const RETRIES: &str = "cf-retries";
 
 /// The place of the task in a trace, as OpenTelemetry's instrumentation of Celery writes it.
@@ -32,22 +34,22 @@ pub(crate) struct TaskMessage {
     pub(crate) id: String,
     /// The name of the task.
     pub(crate) task: String,
-    /// What the client calls the task in its logs and errors, if it does.
+    /// The name that the client gives the task in logs and errors.
     pub(crate) shadow: Option<String>,
     pub(crate) root_id: Option<String>,
     pub(crate) parent_id: Option<String>,
     pub(crate) group: Option<String>,
     /// How often the task has been run before.
     pub(crate) retries: u32,
-    /// How often it may be run again when its worker is lost, if the client says so.
+    /// How often it may be run again when its worker is lost. Only this crate sets it.
     pub(crate) retries_allowed: Option<u32>,
     /// When to run it, in ISO 8601.
     pub(crate) eta: Option<String>,
     /// When not to run it any more, in ISO 8601.
     pub(crate) expires: Option<String>,
-    /// What ends the task.
+    /// The time after which the task is ended.
     pub(crate) time_limit: Option<Duration>,
-    /// What only Python knows: an exception that is raised in the task.
+    /// The time after which Python raises an exception in the task. Rust ignores it.
     pub(crate) soft_time_limit: Option<Duration>,
     /// The span that its spans are children of, in the form of the W3C's recommendation "Trace Context".
     pub(crate) traceparent: Option<String>,
@@ -91,7 +93,7 @@ impl TaskMessage {
             put(TRACEPARENT, long_string(traceparent));
         }
         put("ignore_result", AMQPValue::Boolean(self.ignore_result));
-        // 2: the message is kept if the broker is restarted.
+        // Delivery mode 2 makes the broker keep the message over a restart.
         let mut properties = json_properties().with_headers(headers).with_delivery_mode(2).with_priority(0);
         properties = properties.with_correlation_id(self.correlation_id.as_deref().unwrap_or(&self.id).into());
         match &self.reply_to {
@@ -113,7 +115,7 @@ impl TaskMessage {
         }
     }
 
-    /// Reads a message of protocol 2. What other fields it has does not matter.
+    /// Reads a message of version 2 of the protocol. Ignores headers that it does not know.
     pub(crate) fn from_properties(properties: &BasicProperties) -> Result<Self, Malformed> {
         let kind = content_type(properties);
         if kind != JSON {
@@ -166,6 +168,13 @@ pub(crate) enum Malformed {
     Body(String),
 }
 
+/// The client gets it as the error of its argument.
+impl From<Malformed> for Error {
+    fn from(malformed: Malformed) -> Self {
+        Self::Decode(Decode::new(Part::Argument, malformed.to_string()))
+    }
+}
+
 /// What is too long for AMQP.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("its {what} has {bytes} bytes, and AMQP has {most} for it")]
@@ -191,7 +200,7 @@ fn optional(text: Option<&str>) -> AMQPValue {
     text.map_or(AMQPValue::Void, long_string)
 }
 
-/// Returns a whole number of whichever type; a negative one is 0.
+/// Returns an integer of any of AMQP's types. A negative one counts as 0.
 fn whole(value: &AMQPValue) -> Option<u32> {
     let number = match *value {
         AMQPValue::ShortShortInt(n) => n.into(),
@@ -206,7 +215,8 @@ fn whole(value: &AMQPValue) -> Option<u32> {
     Some(u32::try_from(number.max(0)).unwrap_or(u32::MAX))
 }
 
-/// Returns a time in seconds, which Python writes as a whole number if it is one. `None`: no limit.
+/// Returns a time limit, which Python writes as an integer if it is a whole number of seconds. Returns `None` for no
+/// limit.
 fn seconds(value: &AMQPValue) -> Option<Duration> {
     let seconds = match *value {
         AMQPValue::Double(seconds) => seconds,
@@ -220,7 +230,7 @@ fn seconds(value: &AMQPValue) -> Option<Duration> {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Body<'a>(#[serde(borrow)] &'a RawValue, #[serde(borrow)] &'a RawValue, pub(crate) Embed);
 
-/// What is to happen after a task: signatures of other tasks.
+/// The follow-up tasks of a task, as signatures.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Embed {
     #[serde(default)]

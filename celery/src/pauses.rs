@@ -1,13 +1,13 @@
-//! [`Pauses`]: how long to wait before something is tried again.
+//! [`Pauses`]: an exponential backoff.
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
 use std::time::Duration;
 
-/// At first, and at most.
+/// The first pause, and the longest one.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
-/// Pauses that double until something works.
+/// The pauses between attempts, each twice as long as the one before it, until an attempt succeeds.
 pub(crate) struct Pauses(Cell<Duration>);
 
 impl Pauses {
@@ -20,7 +20,7 @@ impl Pauses {
         self.0.replace((self.0.get() * 2).min(PAUSE.1))
     }
 
-    /// Begins anew, because something has worked.
+    /// Begins again with the first pause, because an attempt has succeeded.
     pub(crate) fn reset(&self) {
         self.0.set(PAUSE.0);
     }

@@ -1,7 +1,8 @@
 //! The queues and exchanges of a broker that both sides of Celery use.
 //!
-//! Others may have declared them before, with settings of their own, and declaring them again with other settings is
-//! refused. So whether they are there is asked first, and only what is missing is declared.
+//! Other programs may have declared them with settings of their own, and the broker refuses to declare them again with
+//! other settings. So the functions here first ask whether a queue or exchange exists, and declare it only if it does
+//! not.
 #![forbid(unsafe_code)]
 
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
@@ -13,19 +14,19 @@ use crate::broker::has_code;
 /// The queue of a task that names none, as for Celery's own programs.
 pub(crate) const DEFAULT_QUEUE: &str = "celery";
 
-/// Where workers listen to what they are told.
+/// The exchange for control commands to workers.
 pub(crate) const CONTROL: &str = "celery.pidbox";
 
-/// Where workers tell what they do.
+/// The exchange for events of workers.
 pub(crate) const EVENTS: &str = "celeryev";
 
-/// What AMQP says when there is no such queue or exchange.
+/// AMQP's reply code for a queue or exchange that does not exist.
 const NOT_FOUND: u16 = 404;
 
 /// Declares a durable queue, unless there is one of that name.
 pub(crate) async fn ensure_queue(connection: &Connection, queue: &str) -> lapin::Result<()> {
     let declare = async |options| {
-        // A refusal closes the channel.
+        // Each attempt needs a channel of its own, because a refusal closes it.
         let channel = connection.create_channel().await?;
         channel.queue_declare(queue.into(), options, FieldTable::default()).await?;
         channel.close(200, "".into()).await

@@ -2,19 +2,19 @@
 #![forbid(unsafe_code)]
 
 mod builder;
-mod call;
 mod control;
+mod control_command;
+mod decision;
 mod ended;
 mod events;
-mod ids;
-mod intake;
-mod orders;
+mod invocation;
 mod outcome;
+mod receiving;
+mod recent_ids;
 mod request;
 mod service;
 mod session;
 mod signature;
-mod verdict;
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -28,25 +28,28 @@ use service::Service;
 
 pub use builder::WorkerBuilder;
 
-/// Runs tasks that others send: the functions of this program that have [`task`](macro@concurrent_futures::task), for clients
-/// in Rust and in Python.
+/// Runs the functions of this program that have [`task`](macro@concurrent_futures::task), for clients in Rust and in
+/// Python.
 ///
-/// Tasks run on any executor. On a `ProcessPoolExecutor` a crash costs the task that caused it, a task can be killed and has
-/// a time limit. A worker takes as many tasks at a time as its executor has workers.
+/// The tasks run on any executor. On a `ProcessPoolExecutor`, a crash costs only the task that caused it, and a running
+/// task can be killed, by its client or by its time limit. A worker takes as many tasks at a time as its executor has
+/// workers.
 ///
-/// The message of a task is acknowledged with the answer, never before. If the worker is lost meanwhile, the broker delivers
-/// the message again, to the next worker: that one runs the task again only as often as its client allows by
-/// [`TaskOptions::retries`](concurrent_futures::TaskOptions::retries), and otherwise answers that the worker was lost.
+/// A worker acknowledges the message of a task after it has sent the answer, never before. If the worker is lost
+/// before, the broker delivers the message to another one. That one runs the task again only as often as its client
+/// allows by [`TaskOptions::retries`](concurrent_futures::TaskOptions::retries), and otherwise answers that the worker
+/// was lost.
 ///
-/// Celery's tools see it like a worker in Python: `celery status`, `inspect`, `control` and `events`, and Flower.
+/// Celery's tools treat it like a worker in Python: `celery status`, `inspect`, `control` and `events`, and Flower.
 ///
-/// | of Celery's calls | it serves | it does not |
+/// | what Celery has | supported | not supported |
 /// |---|---|---|
-/// | when | `eta`, `countdown`, `expires` | |
+/// | times | `eta`, `countdown`, `expires` | |
 /// | limits | `time_limit`, which only processes enforce at once | `soft_time_limit`: there is no exception to raise in a task |
-/// | what comes after | `link`, `link_error`, chains, groups | chords, which reply queues do not support: the task before one fails |
+/// | follow-up tasks | `link`, `link_error`, chains, groups | chords, which reply queues do not support: the task before one fails |
 /// | many calls in one | `map`, `starmap`, `chunks` | |
-/// | control | `revoke`, `terminate`, `shutdown`, `add_consumer`, `cancel_consumer`, all of `inspect` | rate limits, changes of the pool |
+/// | control | `revoke`, `terminate`, `shutdown`, `add_consumer`, `cancel_consumer`, `enable_events`, `disable_events` | rate limits, time limits, changes of the pool |
+/// | `inspect` | all but what is on the right | `memsample`, `memdump`, `objgraph` |
 /// | messages | version 2 of the protocol, in JSON | pickles, which would run code of whoever sends them |
 ///
 /// # Examples
@@ -92,13 +95,13 @@ struct Settings {
     grace: Option<Duration>,
     redeliver: u32,
     max_message_size: usize,
-    tells_events: bool,
+    sends_events: bool,
     hides_arguments: bool,
 }
 
-/// What other threads have for the thread of a worker.
+/// What other threads send to the thread of a worker.
 enum Input {
-    /// A task is done.
+    /// The task with this id is done.
     Done(String, Outcome),
     Stop(Stop),
 }
@@ -106,9 +109,9 @@ enum Input {
 /// How a worker ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stop {
-    /// It finishes what it has.
+    /// It finishes the tasks that it has.
     Warm,
-    /// It gives up what it has.
+    /// It gives up the tasks that it has.
     Cold,
 }
 
@@ -117,9 +120,9 @@ enum Stop {
 enum Phase {
     /// It takes tasks.
     Serving,
-    /// It takes nothing more, and finishes what it has: until this time, if there is one.
+    /// It takes no more tasks, and finishes those that it has: until this time, if there is one.
     Finishing(Option<Instant>),
-    /// It has given up what it had.
+    /// It has given up the tasks that it had.
     GivenUp,
 }
 
@@ -153,18 +156,18 @@ impl Worker {
         &self.settings.name
     }
 
-    /// Returns what stops the worker, also from another thread.
+    /// Returns a handle that stops the worker, from any thread.
     pub fn stopper(&self) -> Stopper {
         Stopper { inputs: self.inputs.0.clone(), stops: self.stops.0.clone() }
     }
 
-    /// Takes tasks and has them run, until the worker is stopped: by its [`Stopper`], or by `celery control shutdown`, which is
-    /// a warm stop. A signal ends the program at once, unless the program catches it and calls the stopper, as `cli::worker`
-    /// does.
+    /// Takes tasks and runs them on the executor. Blocks until the worker is stopped: by its [`Stopper`], or by
+    /// `celery control shutdown`, which is a warm stop. A signal ends the program at once, unless the program catches it
+    /// and calls the stopper, as `cli::worker` does.
     ///
-    /// Connects again when a connection is lost, as often as needed, and sends then what could not be sent meanwhile. When
-    /// it ends after a warm stop, it drops the executor; after a cold one it does not wait for tasks that go on although they
-    /// were aborted, as tasks on threads may.
+    /// When the connection is lost, it connects again, as often as needed, and then sends the answers that it could not
+    /// send meanwhile. After a warm stop it shuts the executor down. After a cold one it does not wait for tasks that
+    /// continue although they were aborted, as tasks on threads may.
     ///
     /// # Errors
     ///
@@ -181,7 +184,7 @@ impl fmt::Debug for Worker {
     }
 }
 
-/// Stops a [`Worker`]. Made by [`Worker::stopper`].
+/// Stops a [`Worker`]. Made by [`Worker::stopper`]. [`Worker`] has an example.
 #[derive(Clone)]
 pub struct Stopper {
     inputs: Sender<Input>,
@@ -189,23 +192,23 @@ pub struct Stopper {
 }
 
 impl Stopper {
-    /// Has the worker take no more tasks, finish and answer those that it has, and return.
+    /// Makes the worker take no more tasks, finish and answer those that it has, and return.
     ///
-    /// If that takes longer than the worker's grace, it becomes a [cold](Self::cold) stop. Tasks whose time has not come yet are
-    /// given back. Does not block.
+    /// If that takes longer than its [`grace`](WorkerBuilder::grace), it becomes a [cold](Self::cold) stop. Tasks whose
+    /// time has not come yet go back to their queues. Does not block.
     pub fn warm(&self) {
         self.stop(Stop::Warm);
     }
 
-    /// Has the worker abort the tasks that run, give their messages back to the broker, and return.
+    /// Makes the worker abort the tasks that run, give their messages back to the broker, and return.
     ///
-    /// The worker that gets such a message next runs the task again only as often as the client allows. Does not block.
+    /// The worker that gets such a message next runs the task again only as often as its client allows. Does not block.
     pub fn cold(&self) {
         self.stop(Stop::Cold);
     }
 
     fn stop(&self, stop: Stop) {
-        // Not if the worker has ended.
+        // They fail if the worker has ended, which is what the caller wants.
         let _ = self.inputs.try_send(Input::Stop(stop));
         let _ = self.stops.try_send(stop);
     }

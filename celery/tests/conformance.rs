@@ -1,5 +1,5 @@
-//! What every executor promises, on a cluster: a client and a worker in this program, with a broker of its own between
-//! them and a queue for each point.
+//! Runs `conformance` on a cluster: a client and a worker in this program, with a broker of its own between them and a
+//! queue for each point.
 //!
 //!     cargo test -p concurrent-futures-celery --test conformance
 //!
@@ -97,7 +97,6 @@ fn main() -> ExitCode {
         }
     };
     let url = broker.url.clone();
-    // Its own copy of a result goes after the answer.
     let dropped_later = "costs::a_result_is_dropped_with_its_future";
     let code = run([
         backend("cluster", move |workers| Cluster::new(&url, workers))

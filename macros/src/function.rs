@@ -2,7 +2,7 @@
 
 use proc_macro::{Delimiter, Group, Ident, TokenStream, TokenTree};
 
-use crate::Mistake;
+use crate::CompileError;
 
 /// A function that can be a task.
 pub(crate) struct Function {
@@ -15,16 +15,16 @@ pub(crate) struct Function {
 }
 
 impl Function {
-    pub(crate) fn parse(item: TokenStream) -> Result<Self, Mistake> {
+    pub(crate) fn parse(item: TokenStream) -> Result<Self, CompileError> {
         let mut before: Vec<TokenTree> = item.into_iter().collect();
         let first = before.first().map_or_else(proc_macro::Span::call_site, TokenTree::span);
-        let no_function = || Mistake::new(first, "`#[task]` is for functions");
+        let no_function = || CompileError::new(first, "`#[task]` is for functions");
         let keyword = before.iter().position(|token| is_word(token, "fn")).ok_or_else(no_function)?;
         let Some(TokenTree::Ident(name)) = before.get(keyword + 1).cloned() else { return Err(no_function()) };
         for token in &before[..keyword] {
             if let Some(word) = ["async", "unsafe", "extern"].iter().find(|word| is_word(token, word)) {
                 let text = format!("a task cannot be `{word}`: executors call functions of the type `fn(A) -> R`");
-                return Err(Mistake::new(token.span(), text));
+                return Err(CompileError::new(token.span(), text));
             }
         }
         let has_context = match before.get(keyword + 2) {
@@ -37,29 +37,29 @@ impl Function {
             Some(TokenTree::Group(body)) if body.delimiter() == Delimiter::Brace => {
                 Ok(Self { name, before, body, has_context })
             }
-            _ => Err(Mistake::new(name.span(), format!("a task has a body, and `{name}` has none"))),
+            _ => Err(CompileError::new(name.span(), format!("a task has a body, and `{name}` has none"))),
         }
     }
 }
 
-fn is_generic(name: &Ident) -> Mistake {
+fn is_generic(name: &Ident) -> CompileError {
     let text = format!(
         "a task has one name and so one type, and `{name}` is generic: put `#[task]` on a function that calls it with \
          the types you need"
     );
-    Mistake::new(name.span(), text)
+    CompileError::new(name.span(), text)
 }
 
 /// Returns `true` if the function has a context.
-fn check_parameters(name: &Ident, parameters: &Group) -> Result<bool, Mistake> {
+fn check_parameters(name: &Ident, parameters: &Group) -> Result<bool, CompileError> {
     let parameters_of_it = split_at_commas(parameters.stream());
     if let Some(token) = find(parameters.stream(), &|token| is_word(token, "impl")) {
-        return Err(Mistake { span: token.span(), ..is_generic(name) });
+        return Err(CompileError { span: token.span(), ..is_generic(name) });
     }
     let first = parameters_of_it.first().map_or(&[][..], |first| first.as_slice());
     if let Some(token) = first.iter().take_while(|token| !is_punct(token, ':')).find(|token| is_word(token, "self")) {
         let text = format!("a method cannot be a task: put `#[task]` on a function that calls `{name}`");
-        return Err(Mistake::new(token.span(), text));
+        return Err(CompileError::new(token.span(), text));
     }
     let (parameter, has_context) = match parameters_of_it.as_slice() {
         [parameter] => (parameter, false),
@@ -71,7 +71,7 @@ fn check_parameters(name: &Ident, parameters: &Group) -> Result<bool, Mistake> {
         Some(token) => {
             let text = "a task owns its argument, because other programs send it: take a `String` in place of a `&str`, \
                         and a `Vec` in place of a slice";
-            Err(Mistake::new(token.span(), text))
+            Err(CompileError::new(token.span(), text))
         }
         None => Ok(has_context),
     }
@@ -87,7 +87,7 @@ fn borrows(parameter: &[TokenTree]) -> bool {
         && find(inner.collect(), &|token| is_punct(token, '&')).is_none()
 }
 
-fn wrong_count(name: &Ident, parameters: &Group, count: usize) -> Mistake {
+fn wrong_count(name: &Ident, parameters: &Group, count: usize) -> CompileError {
     let text = match count {
         0 => format!("a task has one parameter, and `{name}` has none: add one, as in `fn {name}(_: ())`"),
         count => format!(
@@ -95,7 +95,7 @@ fn wrong_count(name: &Ident, parameters: &Group, count: usize) -> Mistake {
              let the first of two be a context, as in `fn {name}(context: &C, a: A)`"
         ),
     };
-    Mistake::new(parameters.span(), text)
+    CompileError::new(parameters.span(), text)
 }
 
 /// Splits a list, such as that of the parameters. A comma between angle brackets belongs to a type.

@@ -1,11 +1,11 @@
 //! The attribute `#[task]` of the crate `concurrent-futures`, which re-exports and documents it.
 //!
-//! The attribute leaves the function as it is, but for two additions that give it one address in every build: it is
-//! never inlined, so no other crate has a copy of it, and it begins by referring to its own name, so no function has the
-//! same body. After the function stands its entry in the list of `named`, which the linker puts together.
+//! The attribute changes the function in two ways that give it one address in every build. The function is never
+//! inlined, so no other crate has a copy of it. It begins by referring to its own name, so no other function has the
+//! same body. After the function, the attribute adds its entry to the list of `named`, which the linker puts together.
 //!
-//! What cannot be a task is refused here, where a sentence can say so, and the function is kept, so that no second error
-//! follows from the first. What only the types can tell is left to the compiler.
+//! The attribute refuses a function that cannot be a task, with a sentence that says why. It keeps the function, so
+//! that no second error follows from the first. Errors that depend on types are left to the compiler.
 
 mod function;
 
@@ -14,17 +14,17 @@ use proc_macro::{Delimiter, Group, Ident, Literal, Punct, Spacing, Span, TokenSt
 use function::Function;
 
 /// Why a function cannot be a task: one sentence, and what it is about.
-struct Mistake {
+struct CompileError {
     span: Span,
     text: String,
 }
 
-impl Mistake {
+impl CompileError {
     fn new(span: Span, text: impl Into<String>) -> Self {
         Self { span, text: text.into() }
     }
 
-    /// Makes the compiler say it.
+    /// Returns tokens that make the compiler report the error.
     fn into_tokens(self) -> TokenStream {
         let text = Group::new(Delimiter::Brace, TokenTree::Literal(Literal::string(&self.text)).into());
         let macro_call = "::core::compile_error!".parse::<TokenStream>().expect("a path");
@@ -39,22 +39,22 @@ fn at(mut token: TokenTree, span: Span) -> TokenTree {
         let inner = group.stream().into_iter().map(|token| at(token, span)).collect();
         token = TokenTree::Group(Group::new(group.delimiter(), inner));
     }
-    // Its names mean what they mean at the attribute.
+    // Names in it are resolved where the attribute is.
     token.set_span(span.resolved_at(Span::call_site()));
     token
 }
 
-// The crate that re-exports it has its documentation.
+// The crate that re-exports the attribute documents it.
 #[allow(missing_docs)]
 #[proc_macro_attribute]
 pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
     match expand(options, item.clone()) {
         Ok(expanded) => expanded,
-        Err(mistake) => item.into_iter().chain(mistake.into_tokens()).collect(),
+        Err(error) => item.into_iter().chain(error.into_tokens()).collect(),
     }
 }
 
-fn expand(options: TokenStream, item: TokenStream) -> Result<TokenStream, Mistake> {
+fn expand(options: TokenStream, item: TokenStream) -> Result<TokenStream, CompileError> {
     let name = name(options)?;
     let Function { name: function, before, body, has_context } = Function::parse(item)?;
     let name = name.unwrap_or_else(|| {
@@ -85,18 +85,18 @@ fn body_of(body: &Group, name: &TokenStream) -> TokenTree {
 /// Returns the entry of the function in the list of all tasks.
 fn entry(function: &Ident, name: &TokenStream, has_context: bool) -> impl Iterator<Item = TokenTree> {
     let span = function.span();
-    let mut call = parsed("use ::concurrent_futures::named::attribute::{ViaFallible as _, ViaPlain as _};");
+    let mut erase = parsed("use ::concurrent_futures::named::attribute::{ViaFallible as _, ViaPlain as _};");
     let mut probe = parsed("::concurrent_futures::named::attribute");
     probe.extend(parsed(if has_context { "::probe_in_context" } else { "::probe" }));
     probe.extend([TokenTree::Group(Group::new(Delimiter::Parenthesis, TokenTree::Ident(function.clone()).into()))]);
     let mut borrowed: TokenStream = TokenTree::Punct(Punct::new('&', Spacing::Alone)).into();
     borrowed.extend(probe);
-    call.extend([TokenTree::Group(Group::new(Delimiter::Parenthesis, borrowed))]);
-    call.extend(parsed(".call()"));
+    erase.extend([TokenTree::Group(Group::new(Delimiter::Parenthesis, borrowed))]);
+    erase.extend(parsed(".erase()"));
 
     let mut arguments = name.clone();
     arguments.extend(parsed(", ::core::concat!(::core::file!(), \":\", ::core::line!()), ||"));
-    arguments.extend([TokenTree::Group(Group::new(Delimiter::Brace, call))]);
+    arguments.extend([TokenTree::Group(Group::new(Delimiter::Brace, erase))]);
     let mut entry = parsed("::concurrent_futures::named::attribute::Entry::new");
     entry.extend([TokenTree::Group(Group::new(Delimiter::Parenthesis, arguments))]);
     let mut submit = parsed("::concurrent_futures::named::attribute::inventory::submit!");
@@ -113,18 +113,18 @@ fn parsed(code: &str) -> TokenStream {
 }
 
 /// Returns the name that the attribute gives.
-fn name(options: TokenStream) -> Result<Option<TokenStream>, Mistake> {
+fn name(options: TokenStream) -> Result<Option<TokenStream>, CompileError> {
     let tokens: Vec<TokenTree> = options.into_iter().collect();
     let is = |token: &TokenTree, text: &str| token.to_string() == text;
     match tokens.as_slice() {
         [] => Ok(None),
         [key, equals, TokenTree::Literal(name)] if is(key, "name") && is(equals, "=") && is_text(name) => {
             if name.to_string() == "\"\"" {
-                return Err(Mistake::new(name.span(), "the name of a task cannot be empty"));
+                return Err(CompileError::new(name.span(), "the name of a task cannot be empty"));
             }
             Ok(Some(TokenTree::Literal(name.clone()).into()))
         }
-        [first, ..] => Err(Mistake::new(first.span(), "the attribute is `#[task]` or `#[task(name = \"..\")]`")),
+        [first, ..] => Err(CompileError::new(first.span(), "the attribute is `#[task]` or `#[task(name = \"..\")]`")),
     }
 }
 

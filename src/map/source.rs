@@ -38,7 +38,7 @@ pub(crate) type FollowUp<'a> = Box<dyn FnOnce() + 'a>;
 
 pub(crate) struct InputBuffer<A, R> {
     /// The maximum number of items in a range.
-    most: usize,
+    max_range: usize,
     state: Mutex<State<A, R>>,
 }
 
@@ -81,7 +81,7 @@ impl<A: Send + 'static, R: Send + 'static> InputBuffer<A, R> {
             state.ticket = ticket;
         }
         state.pulled.push(item);
-        if (state.pulled.len() >= self.most || !items.may_hold_back()) && !is_lost() {
+        if (state.pulled.len() >= self.max_range || !items.may_hold_back()) && !is_lost() {
             Self::hand_over(state, items);
         }
     }
@@ -105,9 +105,9 @@ impl<A: Send + 'static, R: Send + 'static> InputBuffer<A, R> {
 }
 
 impl<A, R> InputBuffer<A, R> {
-    pub(crate) fn new(most: usize) -> Self {
+    pub(crate) fn new(max_range: usize) -> Self {
         let state = State { pulled: Vec::new(), ticket: Ticket::default(), ranges: VecDeque::new() };
-        Self { most, state: Mutex::new(state) }
+        Self { max_range, state: Mutex::new(state) }
     }
 
     /// Hands the buffered items over. Returns `true` if there were any. May run user code.

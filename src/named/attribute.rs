@@ -3,7 +3,7 @@
 
 use std::any::TypeId;
 
-use super::call::Call as AnyCall;
+use super::erased_function::ErasedFunction;
 use crate::codec::Payload;
 use crate::error::BoxError;
 use crate::task::bound::{InContext, TryInContext};
@@ -11,23 +11,19 @@ use crate::task::function::{Infallible, TryFn};
 
 pub use inventory;
 
-/// A function with its types erased.
-#[expect(missing_debug_implementations, reason = "it is passed on and not looked at")]
-pub struct Call(pub(super) AnyCall);
-
-/// What the linker has about a function.
+/// The entry of a function in the list that the linker puts together.
 #[expect(missing_debug_implementations, reason = "it is passed on and not looked at")]
 pub struct Entry {
     /// The name, perhaps with `::` in place of dots.
     pub(super) name: &'static str,
     /// File and line.
     pub(super) place: &'static str,
-    pub(super) call: fn() -> Call,
+    pub(super) function: fn() -> ErasedFunction,
 }
 
 impl Entry {
-    pub const fn new(name: &'static str, place: &'static str, call: fn() -> Call) -> Self {
-        Self { name, place, call }
+    pub const fn new(name: &'static str, place: &'static str, function: fn() -> ErasedFunction) -> Self {
+        Self { name, place, function }
     }
 }
 
@@ -59,12 +55,12 @@ pub fn probe_in_context<C: Payload + Sync, A: Payload, R>(function: fn(&C, A) ->
 }
 
 pub trait ViaFallible {
-    fn call(&self) -> Call;
+    fn erase(&self) -> ErasedFunction;
 }
 
 impl<A: Payload, R: Payload, E: Into<BoxError> + 'static> ViaFallible for Probe<fn(A) -> Result<R, E>> {
-    fn call(&self) -> Call {
-        Call(AnyCall::of(TryFn(self.0), self.pointer()))
+    fn erase(&self) -> ErasedFunction {
+        ErasedFunction::of(TryFn(self.0), self.pointer())
     }
 }
 
@@ -75,35 +71,35 @@ where
     R: Payload,
     E: Into<BoxError> + 'static,
 {
-    fn call(&self) -> Call {
-        Call(AnyCall::in_context(TryInContext(self.0), self.pointer()))
+    fn erase(&self) -> ErasedFunction {
+        ErasedFunction::in_context(TryInContext(self.0), self.pointer())
     }
 }
 
 pub trait ViaPlain {
     type Result;
     /// The bound stands here, so that the compiler says which type it is that cannot be carried.
-    fn call(&self) -> Call
+    fn erase(&self) -> ErasedFunction
     where
         Self::Result: Payload;
 }
 
 impl<A: Payload, R> ViaPlain for &Probe<fn(A) -> R> {
     type Result = R;
-    fn call(&self) -> Call
+    fn erase(&self) -> ErasedFunction
     where
         R: Payload,
     {
-        Call(AnyCall::of(Infallible(self.0), self.pointer()))
+        ErasedFunction::of(Infallible(self.0), self.pointer())
     }
 }
 
 impl<C: Payload + Sync, A: Payload, R> ViaPlain for &Probe<fn(&C, A) -> R> {
     type Result = R;
-    fn call(&self) -> Call
+    fn erase(&self) -> ErasedFunction
     where
         R: Payload,
     {
-        Call(AnyCall::in_context(InContext(self.0), self.pointer()))
+        ErasedFunction::in_context(InContext(self.0), self.pointer())
     }
 }

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::call::{Call, Handle};
+use super::erased_function::{ErasedFunction, Handle};
 use crate::backend::Backend;
 use crate::error::Error;
 use crate::options::TaskOptions;
@@ -13,7 +13,7 @@ pub struct Named {
     pub(super) name: Box<str>,
     /// Where it stands: file and line.
     pub(super) place: &'static str,
-    pub(super) call: Call,
+    pub(super) function: ErasedFunction,
 }
 
 impl Named {
@@ -24,7 +24,7 @@ impl Named {
 
     /// Returns `true` if it returns a `Result` whose `Err` is the task's error, as for `try_submit`.
     pub fn is_fallible(&self) -> bool {
-        self.call.is_fallible
+        self.function.is_fallible
     }
 
     /// Submits a call to an executor of this program, with an argument in any serde format.
@@ -72,7 +72,7 @@ impl Named {
         argument: &mut dyn erased_serde::Deserializer<'_>,
         done: impl FnOnce(Result<&dyn erased_serde::Serialize, &Error>) + Send + 'static,
     ) -> Result<Box<dyn Handle>, Error> {
-        (self.call.submit)(executor, options, argument, Box::new(done))
+        (self.function.submit)(executor, options, argument, Box::new(done))
     }
 }
 

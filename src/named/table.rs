@@ -55,8 +55,8 @@ pub(super) struct Table {
 impl Table {
     fn add(&mut self, entry: &Entry) {
         let name: Box<str> = entry.name.replace("::", ".").into();
-        let call = (entry.call)().0;
-        for key in call.keys {
+        let function = (entry.function)();
+        for key in function.keys {
             if let Some(other) = self.names.insert(key, name.clone())
                 && other != name
             {
@@ -64,7 +64,7 @@ impl Table {
             }
         }
         match self.by_name.entry(name.clone()) {
-            Place::Vacant(place) => drop(place.insert(Named { name, place: entry.place, call })),
+            Place::Vacant(place) => drop(place.insert(Named { name, place: entry.place, function })),
             Place::Occupied(other) => {
                 self.clash.get_or_insert_with(|| Clash::of_names(&name, other.get().place, entry.place));
             }
@@ -84,7 +84,8 @@ pub(super) fn table() -> &'static Table {
 #[cfg(test)]
 mod tests {
     use super::{Clash, Table};
-    use crate::named::attribute::{Call, Entry, ViaFallible as _, ViaPlain as _, probe};
+    use crate::named::attribute::{Entry, ViaFallible as _, ViaPlain as _, probe};
+    use crate::named::erased_function::ErasedFunction;
 
     fn one(n: u8) -> u8 {
         std::hint::black_box("one");
@@ -96,13 +97,13 @@ mod tests {
         Ok(n)
     }
 
-    fn call_one() -> Call {
-        (&probe(one)).call()
+    fn erase_one() -> ErasedFunction {
+        (&probe(one)).erase()
     }
 
     #[expect(clippy::needless_borrow, reason = "as the attribute writes it for every function")]
-    fn call_two() -> Call {
-        (&probe(two)).call()
+    fn erase_two() -> ErasedFunction {
+        (&probe(two)).erase()
     }
 
     fn clash(entries: [Entry; 2]) -> Option<String> {
@@ -113,12 +114,12 @@ mod tests {
 
     #[test]
     fn functions_with_names_of_their_own_do_not_clash() {
-        assert_eq!(clash([Entry::new("a::one", "a:1", call_one), Entry::new("a::two", "a:2", call_two)]), None);
+        assert_eq!(clash([Entry::new("a::one", "a:1", erase_one), Entry::new("a::two", "a:2", erase_two)]), None);
     }
 
     #[test]
     fn two_functions_with_one_name_clash_whichever_way_it_is_written() {
-        let said = clash([Entry::new("a::one", "a:1", call_one), Entry::new("a.one", "b:2", call_two)]);
+        let said = clash([Entry::new("a::one", "a:1", erase_one), Entry::new("a.one", "b:2", erase_two)]);
         assert_eq!(
             said.unwrap(),
             "the functions at a:1 and b:2 have one name, `a.one`: give one of them another by `#[task(name = \"..\")]`"
@@ -127,7 +128,7 @@ mod tests {
 
     #[test]
     fn two_names_with_one_address_clash() {
-        let said = clash([Entry::new("one", "a:1", call_one), Entry::new("uno", "a:2", call_one)]).unwrap();
+        let said = clash([Entry::new("one", "a:1", erase_one), Entry::new("uno", "a:2", erase_one)]).unwrap();
         assert!(said.starts_with("the functions `one` and `uno` have one address"), "{said}");
     }
 }

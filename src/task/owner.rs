@@ -18,8 +18,8 @@ use crate::ticket::Ticket;
 
 /// A pool of threads that can share the items of a map.
 pub(crate) trait Sharing: TaskOwner {
-    /// Returns the ticket of items that the calling thread pulls now, or why it may not add items any more. Cheap in the
-    /// former case.
+    /// Returns the ticket of items that the calling thread pulls now, or the reason why it may not add items any more.
+    /// Takes no lock while the pool is open.
     fn admit(&self) -> Result<Ticket, Error>;
     /// Queues a task that works on shared items, at the position of its ticket. Works after a close too, as long as
     /// workers are left.

@@ -1,8 +1,8 @@
 //! [`RetryingWithContext`]: submits functions that share a context, and tries them again after an error.
 //!
 //! It is a [`Retrying`] executor and a context. As everywhere, the methods for plain functions are those of a type that it
-//! dereferences to, and a function becomes one without a context by being [bound](crate::task::bound::Bound) to it: every attempt calls the same
-//! bound function.
+//! dereferences to. A function is [bound](crate::task::bound::Bound) to the context, and every attempt calls the same bound
+//! function.
 #![forbid(unsafe_code)]
 
 use std::fmt;

@@ -12,7 +12,9 @@ use concurrent_futures::{
     any, as_completed, promise, race, task, try_all, wait,
 };
 
-use crate::support::{Careless, Drops, LONG, Seen, WakeCounter, block_on, gate, logged, occupy, panic_message, within};
+use crate::support::{
+    Drops, DropsJobs, LONG, Seen, WakeCounter, block_on, gate, logged, occupy, panic_message, within,
+};
 
 #[test]
 fn a_panic_in_a_chain_is_the_error_of_the_new_future() {
@@ -371,14 +373,14 @@ fn a_panic_of_a_clone_is_the_error_of_the_task() {
 #[test]
 fn an_executor_that_panics_or_forgets_abandons_the_task() {
     within(LONG, || {
-        let careless = Careless("too careless");
+        let drops_jobs = DropsJobs("too careless");
         assert!(logged("too careless").is_empty());
         let (start, input) = promise();
-        let held_back = careless.submit_after(input, |n: u32| n + 1);
+        let held_back = drops_jobs.submit_after(input, |n: u32| n + 1);
         assert!(start.complete(Ok(1)));
         assert!(matches!(held_back.result(), Err(Error::Abandoned)));
         assert_eq!(logged("too careless").len(), 1);
-        let done = careless.submit_after(InlineExecutor.submit(|n: u32| n, 1), |n: u32| n + 1);
+        let done = drops_jobs.submit_after(InlineExecutor.submit(|n: u32| n, 1), |n: u32| n + 1);
         assert!(matches!(done.result(), Err(Error::Abandoned)));
     });
 }

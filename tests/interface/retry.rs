@@ -11,7 +11,7 @@ use concurrent_futures::{
 };
 
 use crate::support::{
-    Careless, Drops, Forwarding, LONG, Opener, Token, block_on, gate, logged, occupy, panic_message, soon, within,
+    Drops, DropsJobs, Forwarding, LONG, Opener, Token, block_on, gate, logged, occupy, panic_message, soon, within,
 };
 
 /// A pause that no test waits for. Its length is random, and seconds are as good as impossible.
@@ -339,7 +339,7 @@ fn a_dropped_map_ends_the_pauses_of_its_items() {
 fn a_time_limit_is_that_of_an_attempt() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
-        // The second attempt may be past a millisecond too, before it has begun, and so may any after it.
+        // Any later attempt may also exceed a millisecond before it has begun, so there is no limit to their number.
         let options = TaskOptions::new().time_limit(Duration::from_millis(1)).retries(u32::MAX);
         let persistent = threads.with(options.retry_if(|error| matches!(error, Error::TimeLimit(_))));
         let flaky = Flaky::default();
@@ -552,7 +552,7 @@ fn an_executor_of_another_kind_that_is_shut_down_leaves_the_last_error() {
 fn an_executor_that_panics_or_forgets_fails_the_attempt() {
     within(LONG, || {
         assert!(logged("heedless of retries").is_empty());
-        let task = Careless("heedless of retries").with(any_error(2)).submit(|n: u32| n, 1);
+        let task = DropsJobs("heedless of retries").with(any_error(2)).submit(|n: u32| n, 1);
         assert!(matches!(task.result(), Err(Error::Abandoned)));
         assert_eq!(logged("heedless of retries").len(), 2);
     });

@@ -101,8 +101,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
     }
 }
 
-/// Keeps another subscriber, which wants nothing. While a program has only one, `tracing` asks that of the thread that comes
-/// first to a place of a span, which may be a thread of another test without any, and remembers that nobody wants it.
+/// Keeps a second subscriber, which is interested in nothing. If a program has only one, `tracing` asks the subscriber of the
+/// thread that first reaches a callsite, and caches the answer. That may be a thread of another test, without a subscriber:
+/// then the spans of the callsite would be disabled everywhere.
 fn keep_another_subscriber() {
     static OTHER: OnceLock<Dispatch> = OnceLock::new();
     OTHER.get_or_init(|| Dispatch::new(NoSubscriber::default()));

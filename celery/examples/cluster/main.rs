@@ -1,11 +1,12 @@
-//! The same sums and flags on threads, on processes or on a cluster, and the worker that runs them there.
+//! Calculates sums and draws flags on threads, on processes or on a cluster. It also is the worker of that cluster.
 //!
-//!     cd celery
-//!     cargo run --example cluster                    # on worker processes; `-- threads`: on threads
-//!     CELERY_BROKER_URL=amqp://127.0.0.1 cargo run --example cluster -- worker
-//!     CELERY_BROKER_URL=amqp://127.0.0.1 cargo run --example cluster
+//!     cargo run -p concurrent-futures-celery --example cluster               # on processes
+//!     cargo run -p concurrent-futures-celery --example cluster -- threads    # on threads
+//!     export CELERY_BROKER_URL=amqp://127.0.0.1
+//!     cargo run -p concurrent-futures-celery --example cluster -- worker     # a worker of the cluster
+//!     cargo run -p concurrent-futures-celery --example cluster               # on the cluster
 //!
-//! `run.sh` starts a broker, two workers of this program, one of Python, and then this.
+//! `run.sh` starts a broker, two workers of this program, a worker in Python, and then this.
 
 #[path = "../../../examples/flags/canvas.rs"]
 mod canvas;
@@ -29,7 +30,7 @@ const WORK: [u64; 4] = [10_000, 100_000, 1_000_000, 10_000_000];
 /// The queue of the workers of this program, and that of Python's.
 const QUEUES: [&str; 2] = ["rust", "python"];
 
-/// A result, and who has made it.
+/// A result, and the worker that has made it.
 type Made<T> = (T, String);
 
 /// Adds up numbers.
@@ -50,7 +51,7 @@ fn who() -> String {
     format!("{worker} (process {})", std::process::id())
 }
 
-/// Runs on any executor: nothing here knows which one it is.
+/// Runs on any executor. Nothing here depends on which one it is.
 fn tour(executor: &dyn Backend) -> Result<(), Box<dyn Error>> {
     for (n, sum) in WORK.into_iter().zip(executor.map(sum_to, WORK)) {
         let (sum, who) = sum?;
@@ -73,7 +74,7 @@ fn tour(executor: &dyn Backend) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Calls what only Python's worker knows, if there is one.
+/// Calls tasks that only the worker in Python has, if there is one.
 fn visit_python(cluster: &CeleryExecutor) -> Result<(), Box<dyn Error>> {
     let python = cluster.on(QUEUES[1]);
     if python.wait_for_workers(1, Duration::from_secs(1)) == 0 {
@@ -102,7 +103,7 @@ fn work() -> Result<(), Box<dyn Error>> {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // The first line, for the systems where worker processes do not start by themselves.
+    // It is the first line for the systems where worker processes do not start without it.
     concurrent_futures::init();
     let argument = std::env::args().nth(1);
     if argument.as_deref() == Some("worker") {

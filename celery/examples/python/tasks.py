@@ -1,4 +1,4 @@
-"""Tasks of a plain Celery program, which knows nothing of the crate."""
+"""Tasks of a plain Celery program, which does not depend on the crate."""
 import os
 import signal
 import time
@@ -9,13 +9,13 @@ from celery.backends.rpc import RPCBackend
 app = Celery("tasks", broker=os.environ["CELERY_BROKER_URL"], backend="rpc://")
 app.conf.task_track_started = True
 app.conf.broker_connection_retry_on_startup = True
-# So that a task, or its result, is not lost with the broker or with the worker.
+# A task or its result is then not lost with the broker or with the worker.
 app.conf.task_acks_late = True
 app.conf.result_persistent = True
-# So that it is sent again if the connection breaks before the broker has it.
+# A result is then sent again if the connection breaks before the broker has it.
 app.conf.broker_transport_options = {"confirm_publish": True}
-# And again for as long as the broker is away. Otherwise Celery gives it up after 20 attempts, one a second, and tells that
-# the task has failed with an OperationalError. There is no setting for it.
+# Celery then tries to send a result as long as the broker is away. Otherwise it drops the result after 20 attempts, one a
+# second, and reports that the task has failed with an OperationalError. There is no setting for that.
 RPCBackend.retry_policy = dict(RPCBackend.retry_policy, max_retries=None)
 
 
@@ -36,7 +36,7 @@ def fail(text):
 
 @app.task(name="tasks.nap")
 def nap(door, seconds):
-    """Opens a door, if there is one, so that others know that it has begun. Then sleeps."""
+    """Opens a door, if there is one, which shows that the task has begun. Then sleeps."""
     if door:
         open(door, "w").close()
     time.sleep(seconds)
@@ -45,7 +45,7 @@ def nap(door, seconds):
 
 @app.task(name="tasks.hold")
 def hold(begun, go):
-    """Opens a door, and ends when it is let go at another."""
+    """Opens the door `begun`, and ends when the door `go` is opened."""
     open(begun, "w").close()
     open(go).close()
     return 7
@@ -64,5 +64,5 @@ def double_bytes(data):
 
 @app.task(name="tasks.who")
 def who(n):
-    """Returns the number and who it was given to, as the example `cluster` shows it."""
+    """Returns the number and the worker, as the example `cluster` shows them."""
     return n, f"python {os.getpid()}"

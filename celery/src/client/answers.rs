@@ -1,4 +1,4 @@
-//! How the link takes what workers answer.
+//! How the link receives the answers of workers.
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
@@ -20,7 +20,8 @@ use crate::properties::{JSON, content_type, correlation_id, text};
 use crate::size::check_size;
 
 impl Link {
-    /// Takes answers, and notes in `taken` up to which one. The next answer does not wait until that is acknowledged.
+    /// Takes answers as they arrive, and notes in `taken` up to which one. The next answer does not wait until that is
+    /// acknowledged.
     pub(super) async fn receive(&self, session: &Session, taken: &Cell<Option<u64>>) -> Result<(), Lost> {
         let mut replies = session.replies.clone();
         loop {
@@ -58,7 +59,7 @@ impl Link {
                 }
             }
             Err(error) => {
-                // Whose answer it is, the properties tell, too.
+                // The body cannot be read, but the properties have the id of the task, too.
                 if let Some(id) = correlation_id(properties).and_then(|id| id.parse().ok()) {
                     self.shared.answered(id, Err(error));
                 }
@@ -66,7 +67,7 @@ impl Link {
         }
     }
 
-    /// Reads what a worker says about a task.
+    /// Reads an answer about a task.
     fn read<'d>(&self, delivery: &'d Delivery) -> Result<Answer<'d>, Error> {
         check_size(delivery.data.len(), self.shared.settings.max_message_size)?;
         let unread = |why: String| Error::Decode(Decode::new(Part::Result, why));
@@ -101,7 +102,7 @@ impl Link {
                 };
                 self.shared.answered(id, Err(error));
             }
-            // It will be run again.
+            // A task that is retried will be answered again, and the other states end no task.
             Status::Retry | Status::Other => {}
         }
     }

@@ -45,7 +45,7 @@ impl CeleryBuilder {
     ///
     /// # Errors
     ///
-    /// [`ConnectError::NoUrl`] if the variable is not set, [`ConnectError::Url`] if it has no URL of RabbitMQ.
+    /// [`ConnectError::NoUrl`] if the variable is not set, [`ConnectError::Url`] if its value is not a URL of RabbitMQ.
     pub fn from_env() -> Result<Self, ConnectError> {
         Broker::from_env().map(|broker| Self::with_broker(Ok(broker)))
     }
@@ -69,22 +69,24 @@ impl CeleryBuilder {
         self
     }
 
-    /// Sets how many tasks are published and unanswered at most. By default, 64.
+    /// Sets how many messages are published and unanswered at most: one for each task, and one for each item of a map.
+    /// By default, 64.
     ///
-    /// All others wait in the program, where they can be cancelled exactly. With fewer than there are slots in all
-    /// workers, some slots are never used.
+    /// Other tasks wait in the program, where they can be cancelled exactly. If this is less than the number of slots
+    /// of all workers, some slots are never used.
     pub fn in_flight(mut self, tasks: usize) -> Self {
         self.settings.in_flight = tasks;
         self
     }
 
-    /// Limits how many tasks may be unfinished. A `submit` beyond it blocks until there is room.
+    /// Limits how many tasks may be unfinished. A `submit` beyond the limit blocks until there is room. By default,
+    /// there is no limit.
     pub fn max_pending(mut self, tasks: usize) -> Self {
         self.settings.max_pending = Some(tasks);
         self
     }
 
-    /// Limits the size of a message in bytes, both ways. A task with a longer one ends with
+    /// Limits the size of a message in bytes, in both directions. A task whose message is longer ends with
     /// [`Error::TooLarge`](concurrent_futures::Error::TooLarge). By default, 64 MiB.
     ///
     /// Set it no higher than the broker's own `max_message_size`, which is 16 MiB since RabbitMQ 4.0 and 128 MiB before.
@@ -93,22 +95,23 @@ impl CeleryBuilder {
         self
     }
 
-    /// Sets how long the executor goes on without a broker. After it, every future ends with
-    /// [`Error::Broken`](concurrent_futures::Error::Broken), also of what is submitted later: to go on, make another
-    /// executor. By default, a minute.
+    /// Sets how long the executor tries to connect again after it has lost its connection. When the time is up, every
+    /// future ends with [`Error::Broken`](concurrent_futures::Error::Broken), also of what is submitted later: to go
+    /// on, make another executor. By default, a minute.
     ///
-    /// A connection that ends without notice, as when a cable is pulled, counts as lost after a minute without a sign of the
-    /// broker. A URL that ends with `?heartbeat=5` sets the seconds between two signs.
+    /// A connection that ends without notice, as when a cable is pulled, counts as lost after a minute without a
+    /// heartbeat of the broker. The URL can set half of that time, in seconds: `?heartbeat=5` at its end.
     pub fn broker_timeout(mut self, timeout: Duration) -> Self {
         self.settings.broker_timeout = timeout;
         self
     }
 
-    /// Connects.
+    /// Connects, and returns the executor. Blocks as [`CeleryExecutor::connect`] does.
     ///
     /// # Errors
     ///
-    /// [`ConnectError`] if a setting is not valid, if the broker is not there, or if it refuses something.
+    /// [`ConnectError`] if a setting is not valid, if two functions of the program have one name, if the broker cannot
+    /// be reached, or if it refuses something.
     pub fn build(self) -> Result<CeleryExecutor, ConnectError> {
         let Settings { queue, in_flight, max_pending, max_message_size, .. } = &self.settings;
         let refused = |parameter, requirement, value: &dyn fmt::Debug| {

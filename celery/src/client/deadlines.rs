@@ -1,4 +1,4 @@
-//! How the link ends what is overdue.
+//! How the link ends tasks that are overdue.
 #![forbid(unsafe_code)]
 
 use std::future::poll_fn;
@@ -13,7 +13,7 @@ use super::link::{Link, Lost};
 use super::window::Overdue;
 
 impl Link {
-    /// Ends what is overdue.
+    /// Waits for deadlines, and ends the tasks that are overdue.
     pub(super) async fn watch(&self) -> Result<(), Lost> {
         loop {
             let mut timer: Option<(Instant, Timer)> = None;
@@ -30,7 +30,7 @@ impl Link {
                     Some((at, timer)) if *at == next => timer,
                     other => &mut other.insert((next, Timer::at(next))).1,
                 };
-                // A timer that has just run out has the thread look again.
+                // The timer has just expired, so what it was set for is overdue: this future is to be polled again.
                 if timer.poll(context).is_ready() {
                     context.waker().wake_by_ref();
                 }

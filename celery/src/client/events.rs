@@ -1,4 +1,4 @@
-//! What the link hears of workers, while somebody waits for that.
+//! How the link receives the events of workers, while a task or a caller needs them.
 #![forbid(unsafe_code)]
 
 use std::time::{Duration, Instant};
@@ -13,16 +13,16 @@ use super::session::Session;
 use super::shared::State;
 use crate::failure::{FailedTask, lost};
 
-/// How long a task may run before it is watched whether its worker is there: most are over by then.
+/// How long a task runs before the link watches whether its worker is alive. Most tasks have ended by then.
 const SHORT: Duration = Duration::from_secs(5);
 
-/// How long a worker may be silent. It tells of itself every two seconds.
+/// How long a worker may be silent. It sends a heartbeat every two seconds.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// How often to look for workers that are silent.
-const LOOK: Duration = Duration::from_secs(2);
+/// How often the link checks for workers that are silent.
+const CHECK: Duration = Duration::from_secs(2);
 
-/// What a worker tells of itself.
+/// An event that a worker has published.
 #[derive(Deserialize)]
 struct Event {
     hostname: String,
@@ -31,7 +31,8 @@ struct Event {
 }
 
 impl Link {
-    /// Listens to workers as long as that is needed, again and again.
+    /// Receives the events of workers whenever they are needed: while a task has run for a while that would hang if its
+    /// worker died, and while a caller waits for workers.
     pub(super) async fn listen(&self, session: &Session) -> Result<(), Lost> {
         let runs = |state: &mut State| state.window.at_workers().next().is_some().then_some(());
         let awaited = |state: &mut State| state.workers.are_awaited().then_some(());
@@ -44,7 +45,9 @@ impl Link {
             let (channel, events) = match session.events().await {
                 Ok(events) => events,
                 Err(error) if session.is_connected() => {
-                    log::warn!("nothing is heard of workers, so the death of one is not noticed: {error}");
+                    log::warn!(
+                        "events of workers cannot be received, so the death of a worker is not noticed: {error}"
+                    );
                     return std::future::pending().await;
                 }
                 Err(error) => return Err(error.into()),
@@ -54,13 +57,13 @@ impl Link {
                 self.shared.until(|state| is_needed(state).is_none().then_some(())).await;
                 Ok(())
             };
-            self.hear(events).or(self.look_for_silence()).or(is_over).await?;
+            self.receive_events(events).or(self.check_for_silence()).or(is_over).await?;
             self.shared.change(|state| state.workers.forget());
             channel.close(200, "".into()).await?;
         }
     }
 
-    async fn hear(&self, mut events: Consumer) -> Result<(), Lost> {
+    async fn receive_events(&self, mut events: Consumer) -> Result<(), Lost> {
         loop {
             let delivery = next(events.next().await)?;
             let Ok(event) = serde_json::from_slice::<Event>(&delivery.data) else { continue };
@@ -73,10 +76,10 @@ impl Link {
         }
     }
 
-    /// Ends the tasks of workers of which nothing is heard any more.
-    async fn look_for_silence(&self) -> Result<(), Lost> {
+    /// Ends the tasks of workers that have become silent.
+    async fn check_for_silence(&self) -> Result<(), Lost> {
         loop {
-            Timer::after(LOOK).await;
+            Timer::after(CHECK).await;
             let silent = self.shared.look(|state| {
                 let is_silent =
                     |worker: &str| state.workers.last_heard(worker).is_some_and(|last| last.elapsed() > SILENCE);

@@ -1,8 +1,8 @@
 //! [`Link`]: the thread that has the connection to the broker.
 //!
-//! As long as a connection lasts, several loops run on this thread, each of which waits for something of its own: a
-//! message to publish, a confirmation, an answer, an order for the workers, a deadline, an event. The first that fails
-//! ends all of them. Then the window takes back what the broker has not confirmed, a new connection is made, and the
+//! As long as a connection lasts, several loops run on this thread, and each waits for one thing: a message to publish,
+//! a confirmation, an answer, a control command to workers, a deadline, an event. The first loop that fails ends all of
+//! them. Then the window takes back the messages that the broker has not confirmed, the link connects again, and the
 //! loops begin again. Answers are acknowledged after they have been taken, so none is lost with a connection.
 //!
 //! | lost | what happens |
@@ -32,7 +32,7 @@ use super::shared::Shared;
 use crate::broker::{Broker, ConnectError, has_code, wait};
 use crate::pauses::Pauses;
 
-/// What AMQP says when a message is larger than the broker takes.
+/// AMQP's reply code for a message that is larger than the broker accepts.
 const PRECONDITION_FAILED: u16 = 406;
 
 /// How long the end of an executor waits for the broker to have what workers are told.
@@ -41,7 +41,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// Why a connection is over.
 pub(super) struct Lost {
     cause: String,
-    /// The broker has refused a message: all that are too large end this way, however often they are sent.
+    /// The broker has refused a message. It does so for each one that is too large, however often it is sent.
     is_refusal: bool,
 }
 
@@ -65,13 +65,13 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Connects, so that whoever builds the executor gets the error.
+    /// Connects in the calling thread, so that the builder of the executor gets the error.
     pub(super) fn connect(shared: Arc<Shared>, broker: Broker) -> Result<(Self, Session), ConnectError> {
         let session = wait(Session::open(&broker, &shared.reply_to, &shared.settings.queue))?;
         Ok((Self { shared, broker, telling: RefCell::default() }, session))
     }
 
-    /// Serves until the executor is closed and nothing is left to do, or until it is broken.
+    /// Serves until the executor is closed and no tasks are left, or until it is broken.
     pub(super) fn run(self, session: Session) {
         let served = catch_unwind(AssertUnwindSafe(|| wait(self.serve(session))));
         let broken = served.unwrap_or_else(|_| Err("the thread of its connection panicked".into()));
@@ -110,7 +110,7 @@ impl Link {
         }
     }
 
-    /// Connects again. Returns `None` if nothing is left to do.
+    /// Connects again. Returns `None` if no tasks are left.
     async fn reconnect(&self) -> Result<Option<Session>, String> {
         let timeout = self.shared.settings.broker_timeout;
         let refusal = RefCell::new(format!("the broker at {} is silent", self.broker.address()));
@@ -138,10 +138,10 @@ impl Link {
         connects.or(is_over).or(gives_up).await
     }
 
-    /// Runs the loops of a connection. Returns when nothing is left to do, or with an error when the connection is lost.
+    /// Runs the loops of a connection. Returns when no tasks are left, or with an error when the connection is lost.
     async fn session(&self, session: &Session) -> Result<(), Lost> {
         let (unconfirmed, pauses) = (Unconfirmed::default(), Pauses::new());
-        // Set when the broker did not take a message.
+        // The time until which nothing is published, after the broker did not take a message.
         let paused = Cell::new(None);
         // The answers that are to be acknowledged.
         let taken = Cell::new(None);

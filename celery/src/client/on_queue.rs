@@ -11,6 +11,21 @@ use super::CeleryExecutor;
 /// A view of a [`CeleryExecutor`] whose tasks go to another queue. Made by [`CeleryExecutor::on`].
 ///
 /// Everything else is passed to the executor: closing this closes the executor.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use concurrent_futures_celery::CeleryExecutor;
+///
+/// let cluster = CeleryExecutor::from_env()?;
+/// let gpu = cluster.on("gpu");
+/// if gpu.wait_for_workers(1, Duration::from_secs(10)) == 1 {
+///     let resized = gpu.call::<_, String>("img.resize", ("flag.png".to_owned(), 640));
+///     println!("{}", resized.result()?);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct OnQueue<'e> {
     pub(super) executor: &'e CeleryExecutor,
@@ -23,7 +38,8 @@ impl OnQueue<'_> {
         super::call(self, task, arguments)
     }
 
-    /// Blocks until `count` workers read this queue, as [`CeleryExecutor::wait_for_workers`] does.
+    /// Blocks until `count` workers read this queue, or until the time is up. Returns how many do, as
+    /// [`CeleryExecutor::wait_for_workers`] does for the queue of the executor.
     pub fn wait_for_workers(&self, count: usize, timeout: Duration) -> usize {
         self.executor.shared.wait_for_workers(&self.queue, count, timeout)
     }

@@ -1,12 +1,12 @@
-//! [`Orders`]: what workers are told, by a broadcast to all of them.
+//! [`Orders`]: the control commands that are broadcast to all workers.
 #![forbid(unsafe_code)]
 
 use uuid::Uuid;
 
-/// What workers are to be told.
+/// The control commands that the link is to broadcast.
 #[derive(Debug, Default)]
 pub(crate) struct Orders {
-    /// Messages that are not to be started any more.
+    /// Messages whose tasks must not be started any more.
     pub(crate) revoked: Vec<Uuid>,
     /// Messages whose tasks are to be ended even if they run.
     pub(crate) terminated: Vec<Uuid>,
@@ -16,7 +16,7 @@ pub(crate) struct Orders {
     is_telling: bool,
 }
 
-/// A question to all workers, whose answers have the ticket.
+/// A question to all workers. Their answers have its ticket.
 #[derive(Debug)]
 pub(crate) struct Question {
     pub(crate) method: &'static str,

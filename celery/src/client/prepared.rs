@@ -10,7 +10,7 @@ use super::window::Call;
 use crate::args::Written;
 use crate::size::{LONGEST, check_size, shown};
 
-/// What the body of a message has beside the arguments, at most.
+/// How many bytes the body of a message has beside the arguments, at most.
 const FRAME: usize = 100;
 
 /// How many bytes the name of a task may have. Everything in the headers of a message has to fit into one frame.
@@ -24,9 +24,9 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// Writes the arguments of a job, which runs code of their types. Completes the job if that cannot be done. A message
-    /// may have so many bytes at most.
-    pub(crate) fn new(job: Job, queue: &Arc<str>, most: usize) -> Option<Self> {
+    /// Writes the arguments of a job, which runs user code. Completes the job with an error if that fails. An item
+    /// whose message would be longer than `max_size` bytes gets an error.
+    pub(crate) fn new(job: Job, queue: &Arc<str>, max_size: usize) -> Option<Self> {
         let task = match task_name(&job) {
             Ok(name) => name,
             Err(why) => {
@@ -49,7 +49,7 @@ impl Prepared {
             refuse_when_full: options.get_refuse_when_full(),
         };
         let mut items = Vec::with_capacity(1);
-        if let Err(error) = job.show(|argument| items.push(write(argument, most))) {
+        if let Err(error) = job.show(|argument| items.push(write(argument, max_size))) {
             job.fail(error);
             return None;
         }
@@ -64,10 +64,10 @@ impl Prepared {
     }
 }
 
-fn write(argument: &dyn Serialize, most: usize) -> Result<Written, Error> {
+fn write(argument: &dyn Serialize, max_size: usize) -> Result<Written, Error> {
     let written =
         Written::new(argument).map_err(|error| Error::Encode(Encode::new(Part::Argument, error.to_string())))?;
-    check_size(written.args.len() + written.kwargs.len() + FRAME, most)?;
+    check_size(written.args.len() + written.kwargs.len() + FRAME, max_size)?;
     Ok(written)
 }
 
@@ -102,7 +102,8 @@ fn task_name(job: &Job) -> Result<Box<str>, &'static str> {
              `TaskOptions::name`",
         );
     };
-    // A worker takes the `Err` of such a function for the error of the task.
+    // A worker treats the `Err` of such a function as the error of the task, so the result of `submit` could not be
+    // read.
     match named::get(name).is_some_and(named::Named::is_fallible) && !job.is_fallible() {
         true => Err("it returns a `Result`, whose `Err` is the error of the task on a worker: use `try_submit`"),
         false => Ok(name.into()),

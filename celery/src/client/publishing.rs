@@ -1,7 +1,7 @@
-//! How the link sends tasks, and learns what the broker has taken.
+//! How the link publishes tasks, and handles the confirmations of the broker.
 //!
-//! Two loops share what is not confirmed. One publishes, and waits a while after the broker has not taken something. The
-//! other looks at the confirmations in the order of publishing.
+//! Two loops share the messages that are not confirmed. One publishes, and pauses after the broker has not taken a
+//! message. The other handles the confirmations in the order of publishing.
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
@@ -26,7 +26,7 @@ use crate::message::TaskMessage;
 use crate::pauses::Pauses;
 use crate::size::shown;
 
-/// What the broker has not confirmed, in the order of publishing.
+/// The messages that the broker has not confirmed, in the order of publishing.
 pub(super) type Unconfirmed = RefCell<VecDeque<(Uuid, Arc<Call>, PublisherConfirm)>>;
 
 impl Call {
@@ -48,7 +48,7 @@ impl Call {
 }
 
 impl Link {
-    /// Publishes what there is room for.
+    /// Publishes messages as long as fewer than `in_flight` are out.
     pub(super) async fn publish(
         &self,
         session: &Session,
@@ -65,7 +65,7 @@ impl Link {
                 Ok(()) => {
                     let confirm = session.publish(&outgoing).await?;
                     unconfirmed.borrow_mut().push_back((id, Arc::clone(call), confirm));
-                    // Has the other loop poll it.
+                    // The other loop polls the confirmation, so that it is woken when it arrives.
                     yield_now().await;
                 }
                 Err(error) if session.is_connected() => {
@@ -76,7 +76,7 @@ impl Link {
         }
     }
 
-    /// Notes what the broker has taken, and has the rest wait again.
+    /// Notes which messages the broker has taken. The others wait in the window again.
     pub(super) async fn confirm(
         &self,
         session: &Session,
@@ -90,7 +90,7 @@ impl Link {
                 let mut unconfirmed = unconfirmed.borrow_mut();
                 match unconfirmed.front_mut() {
                     Some((.., confirm)) => Pin::new(confirm).poll(context),
-                    // Whoever publishes has this polled again.
+                    // The loop that publishes makes this loop be polled again.
                     None => Poll::Pending,
                 }
             })
@@ -102,9 +102,9 @@ impl Link {
                     self.shared.change(|state| state.window.confirmed(id));
                     continue;
                 }
-                // Its queue is gone, and is declared again.
+                // The broker has returned the message, because its queue is gone. The queue is declared again.
                 Confirmation::Ack(Some(_)) => session.forget_queue(&call.queue),
-                // Its queue is full.
+                // The queue is full, and the task is not to wait.
                 Confirmation::Nack(_) if call.refuse_when_full => {
                     let most = self.shared.settings.max_pending.unwrap_or(usize::MAX);
                     self.shared.answered(id, Err(Error::Full(Full::new(most))));
@@ -112,7 +112,7 @@ impl Link {
                 }
                 Confirmation::Nack(_) => {}
             }
-            // What was published before the pause may be refused in it.
+            // During a pause, messages that were published before it may be refused. They do not prolong it.
             let now = Instant::now();
             if pause_ends <= now {
                 pause_ends = now + pauses.next();

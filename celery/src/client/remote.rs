@@ -1,4 +1,4 @@
-//! What becomes of a task that is cancelled or aborted.
+//! How the client cancels and aborts tasks: [`Remote`] for [`Shared`].
 #![forbid(unsafe_code)]
 
 use concurrent_futures::{FutureId, Remote};
@@ -22,7 +22,7 @@ impl Remote for Shared {
 
     fn stop(&self, id: FutureId) -> bool {
         self.change(|state| state.window.stop(id));
-        // If its last answer has come, the task is about to end, and whoever is first decides how.
+        // If the last answer of the task has arrived, two threads are about to end it, and the first one decides how.
         true
     }
 

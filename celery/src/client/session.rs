@@ -24,17 +24,17 @@ const REPLIES_EXPIRE: i32 = 300_000;
 pub(super) struct Session {
     broker: Broker,
     connection: Connection,
-    /// For tasks. The broker confirms what it has taken.
+    /// The channel for tasks. The broker confirms each message that it has taken.
     tasks: Channel,
     /// For answers.
     answers: Channel,
     pub(super) replies: Consumer,
     reply_to: Box<str>,
-    /// The queue for answers was not there.
+    /// The queue for answers did not exist.
     pub(super) lacked_replies: bool,
-    /// Queues that are known to be there.
+    /// The queues that are known to exist.
     queues: RefCell<HashSet<Arc<str>>>,
-    /// For what workers are told, once something is.
+    /// The channel for control commands. `None` until the first one is sent.
     control: RefCell<Option<Channel>>,
 }
 
@@ -90,13 +90,13 @@ impl Session {
         Ok(())
     }
 
-    /// Notes that a queue that was there is not any more.
+    /// Notes that a queue does not exist any more.
     pub(super) fn forget_queue(&self, queue: &str) {
         self.queues.borrow_mut().remove(queue);
     }
 
-    /// Sends a task to its queue, which was [ensured](Self::ensure_queue). What is returned tells whether the broker has
-    /// taken it.
+    /// Publishes a task to its queue, which was [ensured](Self::ensure_queue). The returned future resolves when the
+    /// broker has taken the message or refused it.
     pub(super) async fn publish(&self, outgoing: &Outgoing) -> lapin::Result<PublisherConfirm> {
         let Outgoing { id, call, arguments } = outgoing;
         let message = TaskMessage {
@@ -105,18 +105,18 @@ impl Session {
             ..call.message(id.to_string(), arguments)
         };
         let body = Body::write(arguments, &Embed::default());
-        // Mandatory: it comes back if the queue is gone.
+        // A mandatory message is returned if the queue does not exist.
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         self.tasks.basic_publish("".into(), (*call.queue).into(), options, &body, message.properties()).await
     }
 
-    /// Tells the broker that all answers are taken, up to the one with this tag.
+    /// Acknowledges all answers up to the one with this tag.
     pub(super) async fn acknowledge(&self, tag: u64) -> lapin::Result<()> {
         // The method of a delivery does the same, by way of two more threads of lapin's.
         self.answers.basic_ack(tag, BasicAckOptions { multiple: true }).await
     }
 
-    /// Tells all workers something. Waits until the broker has it.
+    /// Sends a control command to all workers. Waits until the broker has it.
     pub(super) async fn broadcast(&self, order: &serde_json::Value) -> lapin::Result<()> {
         let body = order.to_string();
         loop {
@@ -145,7 +145,7 @@ impl Session {
         }
     }
 
-    /// Begins to hear what workers tell of themselves, until the channel is closed.
+    /// Subscribes to the events of workers, until the channel is closed.
     pub(super) async fn events(&self) -> lapin::Result<(Channel, Consumer)> {
         let channel = ensure_exchange(&self.connection, EVENTS, ExchangeKind::Topic, true).await?;
         let options = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
@@ -158,12 +158,12 @@ impl Session {
         Ok((channel, events))
     }
 
-    /// Returns whether the connection still works: some errors concern one channel only.
+    /// Returns `true` if the connection still works. Some errors close only one channel.
     pub(super) fn is_connected(&self) -> bool {
         self.connection.status().connected()
     }
 
-    /// Ends in order. No more answers are wanted, so their queue goes: workers skip tasks whose queue is gone.
+    /// Closes the connection in order. Deletes the queue for answers, so that workers skip the tasks that are left.
     pub(super) async fn close(self) {
         let delete = QueueDeleteOptions::default();
         let ended = in_time(async {
@@ -172,7 +172,7 @@ impl Session {
             self.connection.close(200, "done".into()).await
         });
         if let Err(error) = ended.await {
-            log::debug!("the connection to {} did not end in order: {error}", self.broker.address());
+            log::debug!("the connection to {} was not closed in order: {error}", self.broker.address());
         }
     }
 }

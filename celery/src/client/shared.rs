@@ -1,4 +1,4 @@
-//! [`Shared`]: what an executor, its link and its tasks have in common.
+//! [`Shared`]: the state that an executor, its link and its tasks share.
 //!
 //! # Threads
 //!
@@ -6,20 +6,21 @@
 //! - The *link*, one thread, has the connection. It publishes, reads answers, and replaces a connection that was lost.
 //!   It runs no code of a task: a callback that blocks does not hold up what others wait for.
 //! - A few threads *complete* jobs: they read results and run callbacks.
-//! - lapin's: one for the socket of each connection, and those of `async-global-executor`, `async-io` and `blocking`, which the
-//!   whole program shares; some of them stay when the executor is gone.
+//! - lapin has threads: one for the socket of each connection, and those of `async-global-executor`, `async-io` and
+//!   `blocking`, which the whole program shares. Some of them stay when the executor is gone.
 //!
 //! # The lock
 //!
-//! There is one, around [`State`]. Under it, nothing is called but the window and clones of `Arc`s; wakers, jobs and
-//! everything that a user may have written are called and dropped when it is free. Tasks call [`Remote`](concurrent_futures::Remote)'s methods with
-//! no lock of theirs, and no job is touched under this one, so there is no order to keep.
+//! There is one lock, around [`State`]. Under it, only the parts of the state are called, and `Arc`s are cloned.
+//! Wakers, jobs and user code are called and dropped when the lock is free. Tasks call the methods of
+//! [`Remote`](concurrent_futures::Remote) without their own lock, and no job is touched under this one, so the locks
+//! need no order.
 //!
 //! # Waking
 //!
-//! Whatever changes the state goes through [`Shared::change`], which then wakes the link, blocked callers and polls; only
-//! what nobody waits for does not. The
-//! link looks at everything when it is woken. When nothing changes, nothing wakes up but the heartbeat of the connection.
+//! All changes of the state go through [`Shared::change`], which then wakes the link, blocked callers and polls, except
+//! changes that nobody waits for. A link that is woken polls all its loops. When nothing changes, only the heartbeat of
+//! the connection wakes a thread.
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
@@ -42,10 +43,10 @@ use crate::sync::{Condvar, Mutex, thread_local};
 /// How many jobs are completed at the same time.
 const COMPLETING: usize = 4;
 
-/// How long a worker has to answer after the time limit of a task.
+/// How long the client waits for an answer after the time limit of a task, before it ends the task itself.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// How long tasks that were published and are not wanted any more may take to be given up by workers.
+/// How long workers have to confirm that they will not run the tasks that a shutdown cancels.
 const WITHDRAWAL: Duration = Duration::from_secs(2);
 
 thread_local! {
@@ -53,7 +54,7 @@ thread_local! {
     static COMPLETES_FOR: Cell<usize> = const { Cell::new(0) };
 }
 
-/// What a builder sets.
+/// The settings of a builder.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) queue: Arc<str>,
@@ -78,7 +79,7 @@ pub(crate) struct State {
     pub(crate) orders: Orders,
     pub(crate) workers: Workers,
     pub(super) is_closed: bool,
-    /// Why the executor can run nothing any more.
+    /// The reason why the executor cannot run tasks any more.
     pub(super) broken: Option<Error>,
     /// The link has ended, and all jobs are completed.
     has_ended: bool,
@@ -86,12 +87,12 @@ pub(crate) struct State {
     failed: u64,
     /// The waker of the link, while it sleeps.
     link: Option<Waker>,
-    /// Those of polls that wait for room or for the end.
+    /// The wakers of polls that wait for room or for the end.
     pub(super) polls: Vec<Waker>,
 }
 
 impl State {
-    /// Returns `true` if nobody waits for anything any more. Workers may still have to be told something.
+    /// Returns `true` if the executor is closed and has no tasks. Control commands to workers may still be waiting.
     pub(crate) fn is_over(&self) -> bool {
         self.is_closed && self.window.is_empty()
     }
@@ -105,7 +106,7 @@ impl State {
     }
 }
 
-/// Wakes somebody else's task.
+/// Calls a waker, which may be user code, and catches its panic.
 fn wake(waker: Waker) {
     if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
         log::error!("the waker of a poll that waits for an executor panicked");
@@ -136,7 +137,7 @@ impl Shared {
         })
     }
 
-    /// Changes the state, and wakes everybody who waits for something in it. `change` runs no user code.
+    /// Changes the state, and wakes all that wait for a change. `change` must run no user code.
     pub(crate) fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.state.lock();
         let before = state.window.len();
@@ -156,7 +157,7 @@ impl Shared {
         look(&self.state.lock())
     }
 
-    /// For the link: waits until there is something in the state.
+    /// Waits until `take` returns a value. Only the link may call this, since there is one place for a waker.
     pub(crate) async fn until<R>(&self, mut take: impl FnMut(&mut State) -> Option<R>) -> R {
         poll_fn(|context| {
             let mut state = self.state.lock();
@@ -171,7 +172,8 @@ impl Shared {
         .await
     }
 
-    /// For the link: returns what is overdue, or the next deadline. Wakes the link when there may be another one.
+    /// Returns a message that is overdue, or else the next deadline. Only the link may call this: it is woken when the
+    /// state changes.
     pub(crate) fn overdue(&self, link: &Waker) -> Result<(Uuid, Overdue), Option<Instant>> {
         let mut state = self.state.lock();
         state.window.overdue(Instant::now()).ok_or_else(|| {
@@ -180,7 +182,7 @@ impl Shared {
         })
     }
 
-    /// Blocks until there is something in the state or the time is up.
+    /// Blocks until `take` returns a value or the deadline has passed.
     pub(crate) fn block_until<R>(
         &self,
         deadline: Option<Instant>,
@@ -206,7 +208,7 @@ impl Shared {
         COMPLETES_FOR.with(Cell::get) == std::ptr::from_ref(self).addr()
     }
 
-    /// Completes a job on a thread that is there for it.
+    /// Completes jobs on the threads for that.
     pub(crate) fn complete(&self, finished: impl IntoIterator<Item = Finished>) {
         let own = std::ptr::from_ref(self).addr();
         for Finished { job, replies } in finished {
@@ -232,7 +234,7 @@ impl Shared {
     pub(super) fn put(&self, id: FutureId, job: Job) {
         match self.change(|state| state.window.put(id, job)) {
             Ok(finished) => self.complete(finished),
-            // Its task was cancelled, which ended it, or the executor broke meanwhile.
+            // The task was cancelled meanwhile, which ended it, or the executor broke.
             Err(job) => job.fail(self.look(|state| state.broken.clone()).unwrap_or(Error::Cancelled)),
         }
     }
@@ -265,7 +267,7 @@ impl Shared {
         }
     }
 
-    /// For the link: ends. Blocks until all jobs are completed.
+    /// Marks the executor as ended. Blocks until all jobs are completed. The link calls this last.
     pub(crate) fn end(&self) {
         self.completing.shutdown();
         self.change(|state| state.has_ended = true);
@@ -293,7 +295,7 @@ impl Shared {
         if self.is_own_thread() {
             return true;
         }
-        // Cloned and dropped without the lock: it may be anybody's.
+        // The waker may be user code, so it is cloned and dropped without the lock.
         let mut waker = Some(waiting.waker().clone());
         let mut state = self.state.lock();
         if !state.has_ended {
@@ -303,7 +305,7 @@ impl Shared {
     }
 
     pub(crate) fn cancel_pending(&self) -> usize {
-        // What another thread cancels at the same moment is that thread's.
+        // `start` returns `false` for a job that another thread cancels at the same time. That thread counts it.
         let unsent = self.change(|state| state.window.take_unsent());
         let cancelled = unsent.into_iter().filter(Job::start).map(|job| job.fail(Error::Cancelled)).count();
         let deadline = Instant::now() + WITHDRAWAL;

@@ -1,4 +1,4 @@
-//! How a job comes into the window.
+//! How a job enters the window.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -11,13 +11,14 @@ use super::shared::{Shared, State};
 
 /// What happens to a job for which there is no room.
 enum Admission {
-    /// The thread blocks.
+    /// The thread blocks until there is room.
     Wait,
     /// The job ends with an error.
     Refuse,
-    /// The poll comes again when it is woken. Its waker, which may be anybody's, was cloned without the lock.
+    /// The job is given back, and this waker is woken when there is room. It was cloned without the lock, because that
+    /// runs user code.
     Poll(Option<Waker>),
-    /// It is taken all the same, because the thread must not block.
+    /// The job is taken beyond the limit, because the thread must not block.
     Exempt,
 }
 
@@ -43,7 +44,7 @@ impl Shared {
         }
     }
 
-    /// As [`submit`](Self::submit), but gives the job back if there is no room, and wakes the poll later.
+    /// Takes a job like [`submit`](Self::submit), but gives it back if there is no room, and wakes the poll later.
     pub(crate) fn try_submit(self: &Arc<Self>, job: Job, queue: &Arc<str>, waiting: &mut Waiting) -> Result<(), Job> {
         if job.options().get_refuse_when_full() {
             self.submit(job, queue, false);
@@ -56,8 +57,8 @@ impl Shared {
 
     /// Takes a job into the window, or completes it with an error. Gives it back if there is no room for it.
     ///
-    /// It is entrusted between the two steps, without the lock. Whoever cancels it from then on finds its task in the
-    /// window, of which nothing is published before the second step.
+    /// The job is [entrusted](Job::entrust) between the two steps, without the lock. A thread that cancels it from then
+    /// on finds its task in the window, and nothing of the task is published before the second step.
     fn enter(self: &Arc<Self>, prepared: Prepared, mut admission: Admission) -> Result<(), Job> {
         let Prepared { job, call, items } = prepared;
         let (id, mut items) = (job.id(), Some(items));
@@ -83,7 +84,7 @@ impl Shared {
             Some(Entered::NoRoom) => return Err(job),
             Some(Entered::Refused(error)) => job.fail(error),
             Some(Entered::Here) if job.entrust(Arc::clone(self) as _) => self.put(id, job),
-            // It ended before.
+            // The task ended before it could be entrusted. `block_until` returns no `None` without a deadline.
             Some(Entered::Here) | None => drop(self.change(|state| state.window.left(id))),
         }
         Ok(())

@@ -1,8 +1,9 @@
-//! [`Window`]: the tasks that a client has submitted and not got back. Pure: no I/O, no clock, no lock, no user code.
+//! [`Window`]: the tasks that a client has submitted and that are not done. Pure: no I/O, no clock, no lock, no user
+//! code.
 //!
 //! A task is one message, or several if it is a chunk of a map. At most `in_flight` messages are published and not
-//! answered; all others wait here, in the order of submission. What waits here can be cancelled exactly. Of what was
-//! published only a worker knows whether it has begun.
+//! answered; all others wait here, in the order of submission. Messages that wait here can be cancelled exactly. Only a
+//! worker knows whether a task that was published has started.
 //!
 //! | a message is | its arguments | cancelled | answered | the connection is lost |
 //! |---|---|---|---|---|
@@ -11,8 +12,8 @@
 //! | confirmed: the broker has it | dropped | the same | it leaves | stays: the broker keeps it |
 //!
 //! A message leaves with its first answer, so a second one changes nothing. A task leaves with the answer to its last
-//! message; whoever takes it out completes its job, outside of the lock. Until that is on its way, the window is not empty:
-//! whoever waits for it to be empty would end what completes jobs.
+//! message; the caller that takes it out completes its job, without the lock. Until that is on its way, the window is not
+//! empty: a caller that waits for it to be empty would end what completes jobs.
 //!
 //! | who takes a task out | and then |
 //! |---|---|
@@ -20,8 +21,10 @@
 //! | [`left`](Window::left): the future was cancelled or aborted | drops the job, whose task has ended |
 //! | [`take_unsent`](Window::take_unsent), [`take_all`](Window::take_all) | fails the job |
 //!
-//! The job itself is away while it is entrusted and while it is told that it runs, because that is done without the lock.
-//! If its task has been taken out meanwhile, [`put`](Window::put) gives the job back: it is done.
+//! The job itself is away while it is entrusted and while it is told that it runs, because that is done without the
+//! lock. If its task has been taken out meanwhile, [`put`](Window::put) gives the job back: it is done.
+//!
+//! The file is longer than others, because all of its methods keep the same maps consistent.
 #![forbid(unsafe_code)]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -39,7 +42,7 @@ use crate::args::Written;
 pub(crate) struct Call {
     /// The name of the task on the cluster.
     pub(crate) task: Box<str>,
-    /// What the caller calls it, for its errors.
+    /// The name that the caller has given it, for its errors.
     pub(crate) shadow: Option<Box<str>>,
     pub(crate) queue: Arc<str>,
     pub(crate) time_limit: Option<Duration>,
@@ -47,7 +50,7 @@ pub(crate) struct Call {
     pub(crate) retries: u32,
     /// Its place in a trace, if this program has traces.
     pub(crate) traceparent: Option<Box<str>>,
-    /// Whether it is refused if the broker's queue is full.
+    /// Whether it ends with an error if its queue is full.
     pub(crate) refuse_when_full: bool,
 }
 
@@ -68,7 +71,7 @@ pub(crate) struct Outgoing {
     pub(crate) arguments: Arc<Written>,
 }
 
-/// What a deadline is for.
+/// Why a message is overdue when its deadline has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Overdue {
     /// The worker should have ended the task at its time limit.
@@ -93,9 +96,9 @@ struct Message {
     place: Place,
     /// Whether it was ever sent: then a worker may have it.
     was_sent: bool,
-    /// Until the broker has it.
+    /// The arguments, until the broker has confirmed the message.
     arguments: Option<Arc<Written>>,
-    /// Who has said that it runs the task.
+    /// The worker that has reported that it runs the message.
     worker: Option<Box<str>>,
     deadline: Option<(Instant, Overdue)>,
 }
@@ -107,13 +110,13 @@ struct Task<J> {
     messages: Vec<Uuid>,
     replies: Vec<Option<Reply>>,
     is_running: bool,
-    /// It was taken back, and its future is about to be cancelled: nothing of it is published any more.
+    /// It was taken back, and its future is about to be cancelled. None of its messages is published any more.
     is_revoked: bool,
-    /// The future is about to be done: the workers are to give up.
+    /// Its future is about to be aborted, and the workers are to end the task.
     is_aborted: bool,
 }
 
-/// What a cancelled future needs to be done.
+/// What was found when a task was revoked.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Revoked {
     /// No worker has the task, and none ever will.
@@ -135,7 +138,8 @@ pub(crate) struct Window<J = Job> {
     /// How many tasks have finished without their jobs being handed over to those who complete them.
     leaving: usize,
     deadlines: BTreeSet<(Instant, Uuid)>,
-    /// Messages that workers run which are not run again if their worker is lost. The link looks here whenever it wakes.
+    /// Messages that workers run which are not run again if their worker is lost. The link looks here whenever it
+    /// wakes.
     at_workers: HashSet<Uuid>,
     next_ticket: u64,
 }
@@ -175,8 +179,7 @@ impl<J> Window<J> {
         self.running
     }
 
-    /// Takes a task in, whose job comes by [`put`](Window::put). Of its messages, those that could not be written are
-    /// answered already.
+    /// Adds a task, whose job is added by [`put`](Window::put). Messages that could not be written count as answered.
     pub(crate) fn enter(&mut self, id: FutureId, call: Arc<Call>, items: Vec<Result<Written, Error>>) {
         let mut task = Task {
             job: None,
@@ -207,8 +210,8 @@ impl<J> Window<J> {
         self.tasks.insert(id, task);
     }
 
-    /// Puts a job that was away to its task, whose messages may be published from now on. Gives the job back if its task
-    /// was taken out meanwhile.
+    /// Puts a job that was away to its task, whose messages may be published from now on. Gives the job back if its
+    /// task was taken out meanwhile.
     pub(crate) fn put(&mut self, id: FutureId, job: J) -> Result<Option<Finished<J>>, J> {
         let Some(task) = self.tasks.get_mut(&id) else { return Err(job) };
         task.job = Some(job);
@@ -249,7 +252,7 @@ impl<J> Window<J> {
         confirmed.map(|(id, _)| *id).collect()
     }
 
-    /// Has a message wait again that the broker has not taken.
+    /// Makes a message that the broker has not taken wait again.
     pub(crate) fn not_taken(&mut self, id: Uuid) {
         if let Some(message) = self.messages.get_mut(&id)
             && message.place == Place::Sent
@@ -268,7 +271,7 @@ impl<J> Window<J> {
         sent.max_by_key(|(_, message)| size(message)).map(|(id, _)| *id)
     }
 
-    /// Has all messages wait again that the broker has not confirmed.
+    /// Makes all messages that the broker has not confirmed wait again.
     pub(crate) fn disconnected(&mut self) {
         let sent = self.messages.iter().filter(|(_, message)| message.place == Place::Sent);
         for id in sent.map(|(id, _)| *id).collect::<Vec<_>>() {
@@ -282,8 +285,8 @@ impl<J> Window<J> {
         Some((Arc::clone(&self.tasks.get(&message.task)?.call), message.worker.clone()))
     }
 
-    /// Notes who runs a message. Returns the job of its task, to be told and then [`put`](Window::put) back, if the task
-    /// was not running. With a time limit, the message is overdue a while after it.
+    /// Notes who runs a message. Returns the job of its task, to be told and then [`put`](Window::put) back, if the
+    /// task was not running. With a time limit, the message is overdue a while after it.
     pub(crate) fn started(&mut self, id: Uuid, who: Started, now: Instant, grace: Duration) -> Option<(FutureId, J)> {
         let message = self.messages.get_mut(&id)?;
         message.worker = Some(who.hostname.into());
@@ -296,7 +299,7 @@ impl<J> Window<J> {
         {
             set_deadline(&mut self.deadlines, id, message, Some((overdue, Overdue::TimeLimit)));
         } else {
-            // It was withdrawn, and a worker has it nevertheless.
+            // A worker runs the message although it was withdrawn, so it does not end at that deadline any more.
             set_deadline(&mut self.deadlines, id, message, None);
         }
         if std::mem::replace(&mut task.is_running, true) {
@@ -350,15 +353,15 @@ impl<J> Window<J> {
         task.messages.iter().filter(is_such).copied().collect()
     }
 
-    /// Takes a task back, if that can be done exactly. Otherwise, what has not been published of it is cancelled.
+    /// Takes a task back if none of its messages was published. Otherwise cancels those that were not.
     pub(crate) fn revoke(&mut self, id: FutureId) -> (Revoked, Option<Finished<J>>) {
         let Some(task) = self.tasks.get(&id) else { return (Revoked::default(), None) };
         let unsent = self.messages_of(task, |message| !message.was_sent);
-        // What a worker has begun goes on.
+        // A message that a worker has started continues.
         let published = self.messages_of(task, |message| message.was_sent && message.worker.is_none());
         let is_exact = unsent.len() == task.messages.len();
         if is_exact {
-            // The job goes in `left`: the task would be abandoned if it were dropped before.
+            // The job stays until `left`: dropping it now would end the task as abandoned.
             unsent.iter().filter_map(|id| self.messages.get(id)).for_each(|message| {
                 self.waiting.remove(&message.ticket);
             });
@@ -384,7 +387,7 @@ impl<J> Window<J> {
         (self.remove_task(id).and_then(|task| task.job), published)
     }
 
-    /// Takes out all tasks of which nothing was published.
+    /// Takes out all tasks without a published message.
     pub(crate) fn take_unsent(&mut self) -> Vec<J> {
         let is_unsent = |task: &Task<J>| {
             let was_sent = |id: &Uuid| self.messages.get(id).is_none_or(|message| message.was_sent);
@@ -409,7 +412,7 @@ impl<J> Window<J> {
         (published, finished)
     }
 
-    /// Takes out everything that has not finished.
+    /// Takes out all tasks. Returns their jobs, except those that are away.
     pub(crate) fn take_all(&mut self) -> Vec<J> {
         (self.messages, self.waiting, self.deadlines, self.at_workers) = Default::default();
         (self.out, self.running) = (0, 0);

@@ -1,7 +1,7 @@
-//! [`Workers`]: what has been heard of the workers, and who asks for them.
+//! [`Workers`]: what is known of the workers, and which callers ask about them.
 //!
-//! Workers answer questions that are broadcast to them, and tell of themselves every two seconds. The link listens to
-//! that only as long as somebody waits for workers to come, or as long as a task runs that would hang if its worker died.
+//! Workers answer questions that are broadcast to them, and send a heartbeat every two seconds. The link listens to
+//! heartbeats only while a caller waits for workers, or while a task runs that would hang if its worker died.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
@@ -16,45 +16,46 @@ use super::shared::{Shared, State};
 /// How long workers have to answer, as Celery's own tools wait.
 const ANSWERS: Duration = Duration::from_secs(1);
 
-/// A worker of the cluster, as it has answered. Returned by [`CeleryExecutor::workers`](crate::CeleryExecutor::workers).
+/// Describes a worker of the cluster, as it has answered. Returned by
+/// [`CeleryExecutor::workers`](crate::CeleryExecutor::workers).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WorkerInfo {
-    /// Its name, such as `celery@host`.
+    /// The name, such as `celery@host`.
     pub name: String,
-    /// How many tasks it runs at the same time, if it tells.
+    /// How many tasks it runs at the same time, if it has said so.
     pub slots: Option<usize>,
-    /// The names of the tasks that it knows.
+    /// The names of the tasks that it can run.
     pub tasks: Vec<String>,
 }
 
-/// What a worker has answered to each question that a ticket stands for.
+/// What each worker has answered to a question, by the name of the worker.
 type Answers = BTreeMap<String, Value>;
 
 #[derive(Debug, Default)]
 pub(crate) struct Workers {
-    /// When each worker was last heard of, while the link listens.
+    /// When the last event of each worker arrived, while the link listens.
     heard: BTreeMap<Box<str>, Instant>,
-    /// Answers by the ticket of the question, as long as somebody waits for them.
+    /// Answers by the ticket of the question, as long as a caller waits for them.
     answers: BTreeMap<Uuid, Answers>,
-    /// What to ask each worker that comes, with the tickets of those who wait for workers.
+    /// The method to ask each new worker for, by the ticket of the caller that waits for workers.
     newcomers: BTreeMap<Uuid, &'static str>,
 }
 
 impl Workers {
-    /// Returns `true` if somebody waits for workers to come.
+    /// Returns `true` if a caller waits for workers.
     pub(crate) fn are_awaited(&self) -> bool {
         !self.newcomers.is_empty()
     }
 
-    /// Takes an answer, unless nobody waits for it any more.
+    /// Stores an answer, unless nobody waits for it any more.
     pub(crate) fn answered(&mut self, ticket: Uuid, answer: serde_json::Map<String, Value>) {
         if let Some(answers) = self.answers.get_mut(&ticket) {
             answers.extend(answer);
         }
     }
 
-    /// Notes that a worker has told of itself. Returns what to ask it.
+    /// Notes an event of a worker. Returns what to ask the worker, if it is new.
     pub(crate) fn heard(&mut self, worker: &str, now: Instant) -> Vec<Question> {
         if let Some(last) = self.heard.get_mut(worker) {
             *last = now;
@@ -64,20 +65,20 @@ impl Workers {
         self.newcomers.iter().map(|(&ticket, &method)| Question { method, ticket }).collect()
     }
 
-    /// Returns when a worker was last heard of.
+    /// Returns when the last event of a worker arrived.
     pub(crate) fn last_heard(&self, worker: &str) -> Option<Instant> {
         self.heard.get(worker).copied()
     }
 
-    /// Forgets who was heard of: the link does not listen any more.
+    /// Forgets the events of workers, because the link does not listen any more.
     pub(crate) fn forget(&mut self) {
         self.heard.clear();
     }
 }
 
 impl Shared {
-    /// Asks all workers, and takes their answers until there is a result or the time is up. With `newcomers`, workers that
-    /// come meanwhile are asked as well.
+    /// Asks all workers, and collects their answers until `take` returns a result or the time is up. With `newcomers`,
+    /// workers that appear meanwhile are asked as well.
     fn ask<R>(
         &self,
         method: &'static str,
@@ -105,7 +106,7 @@ impl Shared {
         })
     }
 
-    /// Blocks until so many workers read a queue, or the time is up. Returns how many do.
+    /// Blocks until `count` workers read a queue, or the time is up. Returns how many do.
     pub(crate) fn wait_for_workers(&self, queue: &str, count: usize, timeout: Duration) -> usize {
         let reads_queue = |queues: &&Value| {
             let mut queues = queues.as_array().into_iter().flatten();
@@ -116,7 +117,7 @@ impl Shared {
         self.ask("active_queues", timeout, true, enough).unwrap_or_else(|answers| readers(&answers))
     }
 
-    /// Asks all workers who they are. Blocks for as long as they have to answer.
+    /// Asks all workers for their names, slots and tasks. Blocks for [`ANSWERS`].
     pub(crate) fn workers(&self) -> Vec<WorkerInfo> {
         let all = |method| match self.ask(method, ANSWERS, false, |_| None::<()>) {
             Ok(()) => Answers::new(),

@@ -1,7 +1,7 @@
-//! [`Text`]: JSON as any type reads it.
+//! [`Text`]: JSON that any type can be read from.
 //!
-//! Text without kombu's `__type__` objects, which is nearly all there is, is read by serde_json in place. Otherwise it
-//! becomes a [`Value`] first, and [`Reader`] puts in what these objects stand for.
+//! Most text has none of kombu's `__type__` objects, and is read by serde_json in place. Otherwise it becomes a
+//! [`Value`] first, and [`Reader`] replaces these objects by what they represent.
 #![forbid(unsafe_code)]
 
 use base64::Engine as _;
@@ -13,7 +13,7 @@ use serde_json::{Error, Map, Value};
 
 use super::{BASE64, BYTES, TYPE, VALUE};
 
-/// A value as the text of a message has it.
+/// A value of a message, in JSON.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Text<'a>(pub(crate) &'a str);
 
@@ -49,17 +49,17 @@ impl<'de> Deserializer<'de> for Text<'de> {
     }
 }
 
-/// A value in which objects stand for what JSON lacks.
+/// A value in which objects may represent what JSON lacks.
 struct Reader(Value);
 
-/// What an object with kombu's two keys stands for.
+/// What an object with kombu's two keys represents.
 enum Special {
     Bytes(Vec<u8>),
     Text(String),
 }
 
 impl Special {
-    /// Returns what the object stands for, if it is one of kombu's.
+    /// Returns what the value represents, if it is one of kombu's objects.
     fn of(value: &Value) -> Result<Option<Self>, Error> {
         let Value::Object(object) = value else { return Ok(None) };
         let (2, Some(Value::String(kind)), Some(value)) = (object.len(), object.get(TYPE), object.get(VALUE)) else {
@@ -96,7 +96,7 @@ impl IntoDeserializer<'_, Error> for Reader {
     }
 }
 
-/// Passes the layer to serde_json, which knows what each type accepts.
+/// Passes the outermost layer to serde_json, which knows what each type accepts.
 macro_rules! plain {
     ($($method:ident)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -108,7 +108,7 @@ macro_rules! plain {
     )*};
 }
 
-/// Reads the layer as what it is, with the values in it as readers.
+/// Reads the outermost layer as an array or an object, whose values are readers again.
 macro_rules! compound {
     ($($method:ident($($name:ident: $type:ty),*))*) => {$(
         fn $method<V: Visitor<'de>>(self, $(_: $type,)* visitor: V) -> Result<V::Value, Error> {

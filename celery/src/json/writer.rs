@@ -1,4 +1,4 @@
-//! [`write()`]: a value as JSON, or a sentence that says why it has none.
+//! [`write()`]: writes a value as JSON, or says in a sentence why JSON cannot represent it.
 #![forbid(unsafe_code)]
 
 use std::io::Write as _;
@@ -24,13 +24,13 @@ pub(crate) enum Shape {
     Unit,
     /// A tuple or an array.
     Tuple,
-    /// Content of [`KEYWORDS`].
+    /// The content of [`KEYWORDS`].
     Keywords,
     /// Anything else.
     One,
 }
 
-/// Writes a value as JSON, and tells what its outermost layer is.
+/// Writes a value as JSON, and returns what its outermost layer is. Runs user code.
 pub(crate) fn write(value: &dyn erased_serde::Serialize) -> Result<(String, Shape), Error> {
     let mut writer = Writer { out: Vec::with_capacity(64), depth: 0, shape: None };
     value.serialize(&mut writer)?;

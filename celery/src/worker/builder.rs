@@ -12,6 +12,27 @@ use crate::size::MAX_SIZE;
 use crate::topology::DEFAULT_QUEUE;
 
 /// Sets up a [`Worker`]. Made by [`Worker::builder`].
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use concurrent_futures::ThreadPoolExecutor;
+/// use concurrent_futures_celery::Worker;
+///
+/// let worker = Worker::builder("amqp://127.0.0.1")
+///     .queues(["rust", "gpu"])
+///     .executor(ThreadPoolExecutor::new(8))
+///     .name("sums@%h")
+///     .grace(Duration::from_secs(30))
+///     .redeliver(1)
+///     .max_message_size(8 << 20)
+///     .events(true)
+///     .hide_arguments(true)
+///     .build()?;
+/// assert!(worker.name().starts_with("sums@"));
+/// # Ok::<(), concurrent_futures_celery::ConnectError>(())
+/// ```
 #[must_use = "a builder does nothing until `build`"]
 pub struct WorkerBuilder {
     broker: Result<Broker, ConnectError>,
@@ -22,13 +43,13 @@ pub struct WorkerBuilder {
 impl WorkerBuilder {
     pub(super) fn new(broker: Result<Broker, ConnectError>) -> Self {
         let settings = Settings {
-            // With its process id, since two workers of one name would get each other's orders.
+            // It has the process id, because two workers of one name would get each other's control commands.
             name: format!("rust-{}@%h", std::process::id()),
             queues: vec![DEFAULT_QUEUE.into()],
             grace: None,
             redeliver: 0,
             max_message_size: MAX_SIZE,
-            tells_events: false,
+            sends_events: false,
             hides_arguments: false,
         };
         Self { broker, settings, executor: None }
@@ -38,15 +59,15 @@ impl WorkerBuilder {
     ///
     /// # Errors
     ///
-    /// [`ConnectError::NoUrl`] if the variable is not set, [`ConnectError::Url`] if it has no URL of RabbitMQ.
+    /// [`ConnectError::NoUrl`] if the variable is not set, [`ConnectError::Url`] if its value is not a URL of RabbitMQ.
     pub fn from_env() -> Result<Self, ConnectError> {
         Broker::from_env().map(|broker| Self::new(Ok(broker)))
     }
 
-    /// Sets the queues that it takes tasks from. By default `celery`, as for Celery's own programs.
+    /// Sets the queues that the worker takes tasks from. By default `celery`, as for Celery's own programs.
     ///
-    /// A queue that does not exist is declared as a durable one. If one of them is a quorum queue, the worker may have as many
-    /// tasks from each queue as it has slots, and a task that waits for its time (`eta`) takes one of them.
+    /// A queue that does not exist is declared as a durable one. If one of them is a quorum queue, the worker may have
+    /// as many tasks from each queue as it has slots, and a task that waits for its time (`eta`) occupies a slot.
     pub fn queues(mut self, queues: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.settings.queues = queues.into_iter().map(Into::into).collect();
         self
@@ -54,16 +75,16 @@ impl WorkerBuilder {
 
     /// Sets the executor that runs the tasks. By default a `ThreadPoolExecutor`.
     ///
-    /// Not one that runs tasks inside `submit`, as `InlineExecutor` does: meanwhile the worker does not tell that it is there,
-    /// and clients take it for lost.
+    /// Do not use one that runs tasks inside `submit`, such as `InlineExecutor`: while a task runs, the worker sends no
+    /// heartbeats, and clients treat it as lost.
     pub fn executor(mut self, executor: impl Backend + 'static) -> Self {
         self.executor = Some(Box::new(executor));
         self
     }
 
-    /// Sets the name by which Celery's tools know it, such as `sums@%h`, where `%h` is the name of the machine.
+    /// Sets the name by which Celery's tools know the worker, such as `sums@%h`, where `%h` is the name of the machine.
     ///
-    /// Each worker needs a name of its own. By default, it has the id of the process in it.
+    /// Each worker needs a name of its own. The default has the id of the process in it.
     pub fn name(mut self, name: &str) -> Self {
         self.settings.name = name.into();
         self
@@ -75,14 +96,14 @@ impl WorkerBuilder {
         self
     }
 
-    /// Sets how often a task is run again when its worker is lost, if its client does not say: clients in Python do not. By
-    /// default 0, since the task may have had effects.
+    /// Sets how often a task whose worker was lost is run again, for clients that do not say it themselves, such as
+    /// those in Python. By default 0, because the task may have had effects.
     pub fn redeliver(mut self, times: u32) -> Self {
         self.settings.redeliver = times;
         self
     }
 
-    /// Limits the size of a message in bytes, both ways. A task with a longer one fails with
+    /// Limits the size of a message in bytes, in both directions. A task whose message is longer fails with
     /// [`Error::TooLarge`](concurrent_futures::Error::TooLarge). By default, 64 MiB.
     ///
     /// Set it no higher than the broker's own `max_message_size`, which is 16 MiB since RabbitMQ 4.0 and 128 MiB before.
@@ -91,15 +112,15 @@ impl WorkerBuilder {
         self
     }
 
-    /// Sets whether it tells monitors what becomes of each task, as `celery worker -E` does. By default it does so only once
-    /// one asks for it (`celery control enable_events`; Flower does).
-    pub fn events(mut self, tells: bool) -> Self {
-        self.settings.tells_events = tells;
+    /// Sets whether the worker publishes an event for each step of a task, as `celery worker -E` does. By default it
+    /// does so only once a monitor asks for it (`celery control enable_events`; Flower does).
+    pub fn events(mut self, sends: bool) -> Self {
+        self.settings.sends_events = sends;
         self
     }
 
-    /// Sets whether monitors and `celery inspect` are shown something else in place of the arguments of tasks, and events
-    /// in place of their results.
+    /// Sets whether the arguments of tasks are hidden from monitors and `celery inspect`, and results from monitors:
+    /// they see `(hidden)` instead.
     pub fn hide_arguments(mut self, hides: bool) -> Self {
         self.settings.hides_arguments = hides;
         self

@@ -1,4 +1,4 @@
-//! What a worker does and answers when Celery's remote control tells it something.
+//! How a worker executes and answers the commands of Celery's remote control.
 #![forbid(unsafe_code)]
 
 use std::time::Instant;
@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 
 use super::Lost;
 use super::Phase;
+use super::control_command::ControlCommand;
 use super::events::seconds;
-use super::orders::Order;
 use super::request::{Request, Stage};
 use super::service::Service;
 use super::session::Session;
@@ -19,40 +19,41 @@ use crate::message::check_short;
 use crate::properties::json_properties;
 
 impl Service {
-    /// Carries out an order, if it is for this worker, and answers it.
-    pub(super) async fn obey(&mut self, session: &mut Session, delivery: &Delivery) -> Result<(), Lost> {
-        let order = match Order::read(&delivery.data) {
-            Ok(order) => order,
+    /// Executes a command, if it is for this worker, and answers it.
+    pub(super) async fn handle_command(&mut self, session: &mut Session, delivery: &Delivery) -> Result<(), Lost> {
+        let command = match ControlCommand::read(&delivery.data) {
+            Ok(command) => command,
             Err(error) => {
-                log::warn!("an order that cannot be read is left out: {error}");
+                log::warn!("a control command that cannot be read is ignored: {error}");
                 return Ok(());
             }
         };
-        if !order.is_for(&self.settings.name) {
+        if !command.is_for(&self.settings.name) {
             return Ok(());
         }
-        let answer = self.carry_out(session, &order).await?;
-        if let (Some(to), Some(answer)) = (&order.reply_to, answer) {
+        let answer = self.execute(session, &command).await?;
+        if let (Some(to), Some(answer)) = (&command.reply_to, answer) {
             let mut body = Map::new();
             body.insert(self.settings.name.clone(), answer);
             let body = Value::Object(body).to_string();
             let mut headers = FieldTable::default();
-            headers.insert("ticket".into(), AMQPValue::LongString(order.ticket.as_deref().unwrap_or_default().into()));
+            headers
+                .insert("ticket".into(), AMQPValue::LongString(command.ticket.as_deref().unwrap_or_default().into()));
             let (to, properties) = ((&*to.exchange, &*to.routing_key), json_properties().with_headers(headers));
             if let Err(why) = session.try_deliver(to, body.as_bytes(), properties).await? {
-                log::debug!("the order {:?} is not answered: {why}", order.method);
+                log::debug!("the command {:?} is not answered: {why}", command.method);
             }
         }
         Ok(())
     }
 
-    /// Returns the answer, unless there is none to give.
-    async fn carry_out(&mut self, session: &mut Session, order: &Order) -> Result<Option<Value>, Lost> {
+    /// Executes a command. Returns the answer, if the command has one.
+    async fn execute(&mut self, session: &mut Session, command: &ControlCommand) -> Result<Option<Value>, Lost> {
         let ok = |text: String| json!({ "ok": text });
-        Ok(Some(match &*order.method {
+        Ok(Some(match &*command.method {
             "ping" => json!({"ok": "pong"}),
             "active" => self.described(Request::is_running),
-            // Whatever arrives is started at once, or is held.
+            // No task is merely reserved: a task that arrives is started at once, or is held until its time.
             "reserved" => json!([]),
             "scheduled" => self.scheduled(),
             "registered" => json!(names()),
@@ -64,10 +65,10 @@ impl Service {
             "report" => ok(format!("concurrent-futures-celery {}", env!("CARGO_PKG_VERSION"))),
             "active_queues" => session.queues().map(queue).collect(),
             "revoked" => json!(self.revoked.iter().collect::<Vec<_>>()),
-            "query_task" => self.query(&order.texts("ids")),
+            "query_task" => self.query(&command.texts("ids")),
             "clock" => json!({ "clock": self.events.tick() }),
             "hello" => {
-                if order.text("from_node") == Some(&self.settings.name) {
+                if command.text("from_node") == Some(&self.settings.name) {
                     return Ok(None);
                 }
                 let now = seconds(Timestamp::now());
@@ -75,13 +76,13 @@ impl Service {
                 json!({ "revoked": revoked, "clock": self.events.tick() })
             }
             "revoke" | "terminate" => {
-                let ids = order.texts("task_id");
-                let terminate = order.method == "terminate" || order.argument("terminate") == &Value::Bool(true);
+                let ids = command.texts("task_id");
+                let terminate = command.method == "terminate" || command.argument("terminate") == &Value::Bool(true);
                 self.revoke(session, &ids, terminate).await?;
                 ok(format!("tasks {} flagged as revoked", ids.join(", ")))
             }
             "shutdown" => {
-                // Once this order is carried out.
+                // Once this command is carried out.
                 self.stopper.warm();
                 return Ok(None);
             }
@@ -94,10 +95,10 @@ impl Service {
                 ok("task events disabled".into())
             }
             "heartbeat" => {
-                session.tell([self.events.worker("heartbeat", self.vitals())]).await?;
+                session.publish_events([self.events.worker("heartbeat", self.counts())]).await?;
                 return Ok(None);
             }
-            "add_consumer" => match order.text("queue").filter(|queue| !queue.is_empty()) {
+            "add_consumer" => match command.text("queue").filter(|queue| !queue.is_empty()) {
                 Some(queue) if check_short("name", queue).is_err() => {
                     json!({"error": "add_consumer needs the name of a queue, which has 255 bytes at most"})
                 }
@@ -111,7 +112,7 @@ impl Service {
                 Some(_) => json!({"error": "the worker is about to end"}),
                 None => json!({"error": "add_consumer needs the name of a queue"}),
             },
-            "cancel_consumer" => match order.text("queue") {
+            "cancel_consumer" => match command.text("queue") {
                 Some(queue) => {
                     session.cancel(Some(queue)).await?;
                     self.settings.queues.retain(|known| known != queue);
@@ -119,7 +120,7 @@ impl Service {
                 }
                 None => json!({"error": "cancel_consumer needs the name of a queue"}),
             },
-            other => json!({ "error": format!("a worker of concurrent-futures does not know the order {other:?}") }),
+            other => json!({ "error": format!("a worker of concurrent-futures does not know the command {other:?}") }),
         }))
     }
 
@@ -132,7 +133,7 @@ impl Service {
         let held = self.requests.values().filter(|request| !request.is_running());
         let describe = |request: &Request| {
             let description = request.describe(&self.settings.name);
-            json!({ "eta": request.message.eta, "priority": request.origin.priority, "request": description })
+            json!({ "eta": request.message.eta, "priority": request.delivery.priority, "request": description })
         };
         held.map(describe).collect()
     }
@@ -160,7 +161,7 @@ impl Service {
 }
 
 /// Returns the names of all tasks of the program.
-pub(crate) fn names() -> Vec<&'static str> {
+fn names() -> Vec<&'static str> {
     concurrent_futures::named::all().map(|all| all.map(|function| function.name()).collect()).unwrap_or_default()
 }
 

@@ -1,8 +1,8 @@
-//! [`Ended`]: a task that the worker is done with, on its way out: what comes after it is called, monitors are told, it is
-//! answered, and then its message is acknowledged.
+//! [`Ended`]: a task that has ended, until its message is acknowledged. The worker publishes its follow-up tasks, then
+//! the event for monitors, then the answer, and then acknowledges the message.
 //!
-//! Each step is taken once. If the connection is lost in between, the rest is done on the next one; the answer is sent again
-//! unless the broker has confirmed it.
+//! Each step is taken once. If the connection is lost in between, the other steps are taken on the next connection. The
+//! answer is sent again unless the broker has confirmed it.
 #![forbid(unsafe_code)]
 
 use std::time::{Duration, Instant};
@@ -12,11 +12,11 @@ use lapin::BasicProperties;
 use lapin::types::FieldTable;
 
 use super::Lost;
-use super::call::is_known;
+use super::invocation::is_known;
 use super::outcome::Outcome;
-use super::request::{Origin, Request, Stage};
+use super::request::{DeliveryInfo, Request, Stage};
 use super::service::Service;
-use super::session::{About, Session};
+use super::session::{Published, Session};
 use super::signature::{after_failure, after_success};
 use crate::answer::Answer;
 use crate::failure::Failure;
@@ -25,43 +25,43 @@ use crate::properties::json_properties;
 
 pub(super) struct Ended {
     message: TaskMessage,
-    pub(super) origin: Origin,
+    pub(super) delivery: DeliveryInfo,
     outcome: Outcome,
-    /// What comes after it, until that is called.
-    next: Embed,
-    /// How long it has run, until monitors are told.
+    /// The follow-up tasks, until they are published.
+    embed: Embed,
+    /// How long the task has run. `None` once the event for monitors is published.
     runtime: Option<Duration>,
 }
 
 impl Ended {
     pub(super) fn new(request: Request, outcome: Outcome) -> Self {
-        let Request { message, origin, stage } = request;
-        let (next, runtime) = match stage {
+        let Request { message, delivery, stage } = request;
+        let (embed, runtime) = match stage {
             Stage::Running(running) => (running.embed, running.since.elapsed()),
             Stage::Held { .. } => (Embed::default(), Duration::ZERO),
         };
-        Self { message, origin, outcome, next, runtime: Some(runtime) }
+        Self { message, delivery, outcome, embed, runtime: Some(runtime) }
     }
 
-    /// Ends a task that was not run.
-    pub(super) fn unstarted(message: TaskMessage, origin: Origin, outcome: Outcome) -> Self {
-        Self { message, origin, outcome, next: Embed::default(), runtime: Some(Duration::ZERO) }
+    /// Makes the end of a task that was not run.
+    pub(super) fn unstarted(message: TaskMessage, delivery: DeliveryInfo, outcome: Outcome) -> Self {
+        Self { message, delivery, outcome, embed: Embed::default(), runtime: Some(Duration::ZERO) }
     }
 }
 
 impl Service {
-    /// Has a task leave the worker. If the connection is lost meanwhile, the next one goes on with it.
+    /// Takes all steps at the end of a task. If the connection is lost meanwhile, the next one continues.
     pub(super) async fn end(&mut self, session: &mut Session, mut ended: Ended) -> Result<(), Lost> {
-        match self.end_some(session, &mut ended).await {
+        match self.publish_end(session, &mut ended).await {
             Ok((confirm, acknowledged)) => {
                 let now = Instant::now();
                 if ended.message.retries_allowed.is_some() {
                     self.ended.add(&ended.message.id, now);
-                } else if ended.origin.tag.is_none() {
+                } else if ended.delivery.tag.is_none() {
                     self.answered.add(&ended.message.id, now);
                 }
                 if let Some(confirm) = confirm {
-                    session.expect(About::Answer(Box::new(ended)), confirm);
+                    session.expect(Published::Answer(Box::new(ended)), confirm);
                 }
                 Ok(acknowledged?)
             }
@@ -72,16 +72,16 @@ impl Service {
         }
     }
 
-    /// Does what is left to do. Returns the confirmation of the answer, if there is one to give, and whether the message is
-    /// acknowledged: the two are sent together, in this order.
-    async fn end_some(
+    /// Takes the steps that are left. Returns the confirmation of the answer, if there is an answer, and whether the
+    /// message is acknowledged: the two are sent together, in this order.
+    async fn publish_end(
         &mut self,
         session: &mut Session,
         ended: &mut Ended,
     ) -> Result<(Option<lapin::PublisherConfirm>, lapin::Result<()>), Lost> {
-        self.call_next(session, ended).await?;
+        self.publish_follow_ups(session, ended).await?;
         if let Some(runtime) = ended.runtime {
-            session.tell(self.events.ended(&ended.message.id, &ended.outcome, runtime)).await?;
+            session.publish_events(self.events.ended(&ended.message.id, &ended.outcome, runtime)).await?;
             // Names that nobody knows are not remembered: there may be any number of them.
             if is_known(&ended.message.task) {
                 *self.totals.entry(ended.message.task.clone()).or_default() += 1;
@@ -94,7 +94,7 @@ impl Service {
             session.send(("", queue), &body, properties, false).await.map(Some)
         };
         let acknowledges = async {
-            match ended.origin.tag {
+            match ended.delivery.tag {
                 Some(tag) => session.ack(tag).await,
                 None => Ok(()),
             }
@@ -103,15 +103,15 @@ impl Service {
         Ok((confirm?, acknowledged))
     }
 
-    /// Calls what comes after a task.
-    async fn call_next(&mut self, session: &mut Session, ended: &mut Ended) -> Result<(), Lost> {
-        let Ended { message, outcome, next, .. } = ended;
+    /// Publishes the follow-up tasks of a task.
+    async fn publish_follow_ups(&mut self, session: &mut Session, ended: &mut Ended) -> Result<(), Lost> {
+        let Ended { message, outcome, embed, .. } = ended;
         let messages = match outcome {
-            Outcome::Value(_) if next.chord.as_ref().is_some_and(|chord| !chord.is_null()) => {
+            Outcome::Value(_) if embed.chord.as_ref().is_some_and(|chord| !chord.is_null()) => {
                 Err("the reply queues of Celery do not support chords".into())
             }
-            Outcome::Value(result) => after_success(next, result, message),
-            Outcome::Failed { .. } => after_failure(next, message),
+            Outcome::Value(result) => after_success(embed, result, message),
+            Outcome::Failed { .. } => after_failure(embed, message),
             Outcome::Revoked { .. } => Ok(Vec::new()),
         };
         let mut called = messages.as_ref().map(drop).map_err(String::clone);
@@ -122,20 +122,20 @@ impl Service {
             }
         }
         if let Err(why) = called {
-            log::warn!("the task {} has ended, but what comes after it is left out: {why}", message.id);
-            // Whoever waits for what comes after it would wait for ever. A failure of its own says more.
+            log::warn!("the task {} has ended, but its follow-up tasks are not called: {why}", message.id);
+            // Clients of the follow-up tasks would wait for ever, so the task itself fails with the reason.
             if matches!(outcome, Outcome::Value(_)) {
                 *outcome = Outcome::Failed { failure: Failure::new("NotImplementedError", &why), trace: None };
             }
         }
-        *next = Embed::default();
+        *embed = Embed::default();
         Ok(())
     }
 
-    /// Notes that the queue for the answers of a client is gone: nobody waits for them. Gives up what it has running here.
-    pub(super) fn note_gone(&mut self, queue: &str) {
+    /// Notes that a client is gone, because its queue for answers is. Aborts the tasks that run here for it.
+    pub(super) fn note_client_gone(&mut self, queue: &str) {
         log::debug!("the client with the queue {queue:?} for answers is gone");
-        self.gone.add(queue, Instant::now());
+        self.gone_clients.add(queue, Instant::now());
         for request in self.requests.values().filter(|request| request.message.reply_to.as_deref() == Some(queue)) {
             if let Stage::Running(running) = &request.stage {
                 running.handle.abort();
@@ -143,13 +143,13 @@ impl Service {
         }
     }
 
-    /// Revokes tasks. Those that run are left alone, unless they are to be ended.
+    /// Revokes tasks. With `terminate`, those that run are aborted; otherwise they continue.
     pub(super) async fn revoke(&mut self, session: &mut Session, ids: &[&str], terminate: bool) -> Result<(), Lost> {
         for id in ids {
             self.revoked.add(id, Instant::now());
             match self.requests.get(*id) {
                 Some(Request { stage: Stage::Running(running), .. }) => {
-                    // One that its executor has not started yet can be cancelled.
+                    // The executor may not have started the task yet: then it is cancelled.
                     let _ = if terminate { running.handle.abort() } else { running.handle.cancel() };
                 }
                 Some(_) => {
@@ -166,7 +166,8 @@ impl Service {
 }
 
 impl Outcome {
-    /// Returns the answer with this outcome: its queue, its body and its properties. `None` if nobody wants one.
+    /// Returns the queue, the body and the properties of the answer with this outcome. Returns `None` if the client
+    /// wants no answer.
     pub(super) fn answer<'m>(&self, message: &'m TaskMessage) -> Option<(&'m str, Vec<u8>, BasicProperties)> {
         let queue = message.reply_to.as_deref().filter(|_| !message.ignore_result)?;
         let body = Answer::write(&message.id, self.status(), &self.result(), self.trace());
@@ -174,8 +175,8 @@ impl Outcome {
     }
 }
 
-/// Returns the properties of an answer. The queue of a client of this crate survives a restart of the broker, and so does
-/// the answer in it.
+/// Returns the properties of an answer. The queue of a client of this crate survives a restart of the broker, and so
+/// does the answer in it.
 pub(super) fn answer_properties(message: &TaskMessage) -> BasicProperties {
     let correlation_id = message.correlation_id.as_deref().unwrap_or(&message.id);
     let delivery_mode = if message.retries_allowed.is_some() { 2 } else { 1 };

@@ -1,7 +1,7 @@
-//! Events: what a worker tells Celery's monitors, such as Flower and `celery events`.
+//! [`Events`]: what a worker publishes for Celery's monitors, such as Flower and `celery events`.
 //!
-//! A worker tells that it is there every two seconds, as Celery's do: clients and monitors take one for lost that has not
-//! been heard of for a while. What becomes of each task is told only if somebody asked for it.
+//! A worker sends a heartbeat every two seconds, as Celery's workers do. Clients and monitors treat a worker that has
+//! been silent for a while as lost. Events of tasks are published only if the settings or a monitor ask for them.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -13,18 +13,18 @@ use super::outcome::Outcome;
 use crate::message::TaskMessage;
 use crate::size::shown;
 
-/// How often a worker tells that it is there.
+/// How often a worker sends a heartbeat.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(2);
 
-/// What is told about a worker.
+/// How busy a worker is, as its heartbeats say.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Vitals {
+pub(super) struct Counts {
     pub(super) running: usize,
     /// How many tasks the worker has ended.
     pub(super) processed: u64,
 }
 
-/// What is published for monitors.
+/// An event that is ready to be published.
 pub(super) struct Event {
     pub(super) routing_key: String,
     pub(super) body: Vec<u8>,
@@ -33,11 +33,11 @@ pub(super) struct Event {
 /// Writes the events of one worker.
 pub(super) struct Events {
     pub(super) hostname: String,
-    /// What becomes of tasks is told.
+    /// Whether events of tasks are published.
     pub(super) has_tasks: bool,
-    /// Results are not shown.
+    /// Whether events show `(hidden)` in place of results.
     hides_results: bool,
-    /// Counts what this worker says, so that what it says can be put in order.
+    /// Celery's logical clock: counts the events and answers of this worker, so that monitors can put them in order.
     clock: u64,
 }
 
@@ -46,7 +46,7 @@ impl Events {
         Self { hostname: hostname.into(), has_tasks, hides_results, clock: 0 }
     }
 
-    /// Counts one more thing that is said.
+    /// Advances the clock.
     pub(super) fn tick(&mut self) -> u64 {
         self.clock += 1;
         self.clock
@@ -66,11 +66,11 @@ impl Events {
         Event { routing_key: kind.replace('-', "."), body: Value::Object(event).to_string().into_bytes() }
     }
 
-    /// `what`: online, heartbeat or offline.
-    pub(super) fn worker(&mut self, what: &str, vitals: Vitals) -> Event {
+    /// Returns the event `worker-online`, `worker-heartbeat` or `worker-offline`, as `what` says.
+    pub(super) fn worker(&mut self, what: &str, counts: Counts) -> Event {
         let details = json!({
             "freq": HEARTBEAT.as_secs(), "sw_ident": "concurrent-futures", "sw_ver": env!("CARGO_PKG_VERSION"),
-            "sw_sys": std::env::consts::OS, "active": vitals.running, "processed": vitals.processed,
+            "sw_sys": std::env::consts::OS, "active": counts.running, "processed": counts.processed,
             "loadavg": [0.0, 0.0, 0.0],
         });
         self.event(&format!("worker-{what}"), details)
@@ -127,7 +127,7 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::{Event, Events, Vitals};
+    use super::{Counts, Event, Events};
     use crate::message::TaskMessage;
     use crate::worker::outcome::Outcome;
 
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn workers_are_told_of_always_and_tasks_when_somebody_asks() {
         let mut events = Events::new("rust@a", false, false);
-        let (key, online) = read(events.worker("online", Vitals { running: 1, processed: 2 }));
+        let (key, online) = read(events.worker("online", Counts { running: 1, processed: 2 }));
         assert_eq!(
             (&*key, &online["type"], &online["hostname"]),
             ("worker.online", &json!("worker-online"), &json!("rust@a"))

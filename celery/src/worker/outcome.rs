@@ -1,9 +1,9 @@
-//! [`Outcome`]: what a task has come to, ready to be sent.
+//! [`Outcome`]: the outcome of a task, in the form in which it is sent.
 #![forbid(unsafe_code)]
 
 use std::borrow::Cow;
 
-use concurrent_futures::{Encode, Error, Part};
+use concurrent_futures::Error;
 
 use crate::answer::Status;
 use crate::failure::Failure;
@@ -13,22 +13,21 @@ use crate::size::check_size;
 pub(super) enum Outcome {
     /// The value, in JSON.
     Value(String),
-    /// The task has failed. Python's clients show the trace.
+    /// The task has failed. Python's clients show `trace` as the traceback.
     Failed { failure: Failure, trace: Option<String> },
     Revoked {
         failure: Failure,
-        /// Its time was over before it could start.
+        /// The task had expired before it could start.
         is_expired: bool,
     },
 }
 
 impl Outcome {
-    /// Writes what a task has returned. Runs the code of its types, in the thread that completes the task.
-    pub(super) fn of(outcome: Result<&dyn erased_serde::Serialize, &Error>, most: usize) -> Self {
+    /// Writes what a task has returned. Runs user code, in the thread that completes the task.
+    pub(super) fn of(outcome: Result<&dyn erased_serde::Serialize, &Error>, max_size: usize) -> Self {
         let written = outcome.map_err(Clone::clone).and_then(|value| {
-            let unwritten = |error: serde_json::Error| Error::Encode(Encode::new(Part::Result, error.to_string()));
-            let (text, _) = json::write(value).map_err(unwritten)?;
-            check_size(text.len(), most)?;
+            let text = json::write_result(value)?;
+            check_size(text.len(), max_size)?;
             Ok(text)
         });
         match written {
@@ -37,7 +36,7 @@ impl Outcome {
         }
     }
 
-    /// Of a task that is not run, because it was revoked or its time is over.
+    /// Returns the outcome of a task that was revoked or has expired, and is not run.
     pub(super) fn revoked(is_expired: bool) -> Self {
         let why = if is_expired { "expired" } else { "revoked" };
         Self::Revoked { failure: Failure::new("TaskRevokedError", why), is_expired }
@@ -61,7 +60,7 @@ impl Outcome {
         }
     }
 
-    /// Returns what the answer has as its result, in JSON.
+    /// Returns the field `result` of the answer, in JSON.
     pub(super) fn result(&self) -> Cow<'_, str> {
         match self {
             Self::Value(text) => text.into(),

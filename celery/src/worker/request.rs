@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 use super::events::seconds;
 use crate::message::{Embed, TaskMessage};
 
-/// Where a message came from.
+/// How a message was delivered.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Origin {
-    /// By which the message is acknowledged. `None` once the connection that delivered it is lost: the broker will deliver
-    /// the message again, to this worker or another one.
+pub(super) struct DeliveryInfo {
+    /// The tag by which the message is acknowledged. `None` once the connection that delivered it is lost: the broker
+    /// then delivers the message again, to this worker or another one.
     pub(super) tag: Option<u64>,
     /// From which it was read, whatever exchange has put it there.
     pub(super) queue: String,
@@ -28,12 +28,12 @@ pub(super) struct Origin {
 
 pub(super) struct Request {
     pub(super) message: TaskMessage,
-    pub(super) origin: Origin,
+    pub(super) delivery: DeliveryInfo,
     pub(super) stage: Stage,
 }
 
 pub(super) enum Stage {
-    /// Its time has not come. It has its message, to be read or sent anew.
+    /// The time of the task has not come. The message is kept, to be read then or to be published again.
     Held {
         hold: Hold,
         properties: BasicProperties,
@@ -62,7 +62,7 @@ impl Hold {
 
 pub(super) struct Running {
     pub(super) handle: Box<dyn Handle>,
-    /// What comes after it.
+    /// The follow-up tasks.
     pub(super) embed: Embed,
     pub(super) since: Instant,
     pub(super) started: Timestamp,
@@ -84,8 +84,8 @@ impl Request {
             "id": id, "name": task, "args": args_shown, "kwargs": kwargs_shown, "type": task, "hostname": hostname,
             "time_start": started, "acknowledged": false,
             "delivery_info": {
-                "exchange": self.origin.exchange, "routing_key": self.origin.routing_key,
-                "priority": self.origin.priority, "redelivered": self.origin.is_redelivered,
+                "exchange": self.delivery.exchange, "routing_key": self.delivery.routing_key,
+                "priority": self.delivery.priority, "redelivered": self.delivery.is_redelivered,
             },
             "worker_pid": std::process::id(),
         })

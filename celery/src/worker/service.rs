@@ -1,21 +1,23 @@
-//! [`Service`]: the thread of a worker, and what it knows.
+//! [`Service`]: the thread of a worker, and its state.
 //!
-//! One thread has all the state of a worker, so there is no lock. It waits for the first of several things: a message, an
-//! order, the outcome of a task, a stop, a time. The executor's threads only write outcomes, and pass them on by a channel.
+//! One thread has all the state of a worker, so there is no lock. It waits for the first of several things: a message,
+//! a control command, the outcome of a task, a stop, a time. The threads of the executor write outcomes, and send them
+//! through a channel.
 //!
 //! A request is a task that the worker has:
 //!
-//! | a request is | it leaves by |
+//! | a request is | it ends |
 //! |---|---|
-//! | held, because its time has not come | its time: it runs; a revocation: answer and acknowledgement; a stop, or ten minutes: published anew, and acknowledged |
-//! | running | its outcome: what comes after it, then the answer, then the acknowledgement |
+//! | held, because its time has not come | at its time: it runs; when it is revoked: answer and acknowledgement; at a stop, or after ten minutes: its message is published again, and acknowledged |
+//! | running | with its outcome: the follow-up tasks, then the answer, then the acknowledgement |
 //!
-//! When the connection is lost, the broker takes all messages for undelivered. Requests that are held are forgotten, and
-//! come again. Those that run go on, without a tag; if the broker delivers the message of one again, it has a tag again.
-//! Outcomes wait for the next connection, and so do those whose answers the broker had not confirmed. The message of one that
-//! was answered without a tag is acknowledged when it comes. So is a copy, which a client of this crate sends if its own
-//! connection is lost before it knows that the broker has the message.
-//! Should another worker get it first, that one answers that this worker is lost, and clients believe the first answer.
+//! When the connection is lost, the broker counts all messages that were not acknowledged as undelivered. Held requests
+//! are dropped, and arrive again. Running ones continue without a tag; if the broker delivers the message of one again,
+//! it has a tag again. Outcomes wait for the next connection, together with those whose answers the broker had not
+//! confirmed. The message of a task that was answered without a tag is acknowledged when it arrives. So is a copy,
+//! which a client of this crate sends if its own connection is lost before it knows that the broker has the message. If
+//! another worker gets the message first, that one answers that this worker is lost, and clients accept the first
+//! answer.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
@@ -29,8 +31,8 @@ use futures_lite::FutureExt as _;
 use futures_lite::future::pending;
 
 use super::ended::Ended;
-use super::events::{Events, HEARTBEAT, Vitals};
-use super::ids::Ids;
+use super::events::{Counts, Events, HEARTBEAT};
+use super::recent_ids::RecentIds;
 use super::request::{Hold, Request, Requests, Stage};
 use super::session::{Incoming, Session};
 use super::{Input, Lost, Phase, Settings, Stop, Stopper, Worker};
@@ -40,14 +42,15 @@ use crate::pauses::Pauses;
 /// How long the broker may keep a worker that gives up. It takes nothing while it is short of memory.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How many revoked tasks are remembered, and how long, as by Celery.
+/// How many revoked tasks are remembered, and for how long. Celery has the same limits.
 const REVOKED: (usize, Duration) = (50_000, Duration::from_secs(3 * 60 * 60));
 
-/// How many clients that are gone are remembered, and how many tasks whose messages may come again.
-const FORGETFUL: (usize, Duration) = (1_000, Duration::from_secs(60 * 60));
+/// How many clients that are gone are remembered, and how many tasks whose messages may be delivered again, and for how
+/// long.
+const REMEMBERED: (usize, Duration) = (1_000, Duration::from_secs(60 * 60));
 
-/// How many tasks that have ended are remembered. A client whose connection was lost sends its copies as soon as it has a new
-/// one.
+/// How many tasks that have ended are remembered, and for how long. A client whose connection was lost sends copies as
+/// soon as it is connected again.
 const ENDED: (usize, Duration) = (10_000, Duration::from_secs(10 * 60));
 
 pub(super) struct Service {
@@ -56,22 +59,23 @@ pub(super) struct Service {
     pub(super) executor: Box<dyn Backend>,
     /// How many tasks it runs at a time.
     pub(super) slots: u16,
-    pub(super) outputs: Sender<Input>,
+    pub(super) input_sender: Sender<Input>,
     inputs: Receiver<Input>,
     pub(super) stopper: Stopper,
     stops: Receiver<Stop>,
     pub(super) requests: Requests,
-    /// What tasks have come to, while it cannot be sent.
+    /// Tasks that have ended while their answers could not be sent.
     pub(super) unsent: Vec<Ended>,
-    pub(super) revoked: Ids,
-    /// Answered without an acknowledgement, for clients other than those of this crate.
-    pub(super) answered: Ids,
-    /// Ended here, for clients of this crate: they may send copies.
-    pub(super) ended: Ids,
-    /// Queues for answers that are gone.
-    pub(super) gone: Ids,
+    pub(super) revoked: RecentIds,
+    /// Tasks of other clients than those of this crate that were answered, but whose messages could not be
+    /// acknowledged.
+    pub(super) answered: RecentIds,
+    /// Tasks of clients of this crate that have ended here. Copies of their messages may arrive.
+    pub(super) ended: RecentIds,
+    /// Queues for answers that do not exist any more.
+    pub(super) gone_clients: RecentIds,
     pub(super) events: Events,
-    /// How often each task was ended.
+    /// How many tasks of each name have ended.
     pub(super) totals: BTreeMap<String, u64>,
     pub(super) since: Instant,
     /// When the next heartbeat is due.
@@ -89,23 +93,23 @@ enum Next {
 impl Service {
     pub(super) fn new(worker: Worker) -> Self {
         let stopper = worker.stopper();
-        let Worker { broker, settings, executor, inputs: (outputs, inputs), stops: (_, stops) } = worker;
+        let Worker { broker, settings, executor, inputs: (input_sender, inputs), stops: (_, stops) } = worker;
         let now = Instant::now();
         Self {
             broker,
             slots: u16::try_from(executor.max_workers()).unwrap_or(u16::MAX).max(1),
             executor,
-            outputs,
+            input_sender,
             inputs,
             stopper,
             stops,
             requests: Requests::new(),
             unsent: Vec::new(),
-            revoked: Ids::new(REVOKED.0, REVOKED.1),
-            answered: Ids::new(FORGETFUL.0, FORGETFUL.1),
-            ended: Ids::new(ENDED.0, ENDED.1),
-            gone: Ids::new(FORGETFUL.0, FORGETFUL.1),
-            events: Events::new(&settings.name, settings.tells_events, settings.hides_arguments),
+            revoked: RecentIds::new(REVOKED.0, REVOKED.1),
+            answered: RecentIds::new(REMEMBERED.0, REMEMBERED.1),
+            ended: RecentIds::new(ENDED.0, ENDED.1),
+            gone_clients: RecentIds::new(REMEMBERED.0, REMEMBERED.1),
+            events: Events::new(&settings.name, settings.sends_events, settings.hides_arguments),
             totals: BTreeMap::new(),
             since: now,
             heartbeat: now,
@@ -126,7 +130,8 @@ impl Service {
             Ok(())
         });
         if self.phase == Phase::GivenUp {
-            // Its drop waits for tasks that go on although they were aborted.
+            // Dropping the executor waits for tasks that continue although they were aborted, so another thread does
+            // it.
             self.executor.close();
             self.executor.cancel_pending();
             let executor = self.executor;
@@ -163,15 +168,16 @@ impl Service {
         Session::open(&self.broker, &self.settings.name, &self.settings.queues, self.slots).await
     }
 
-    /// Notes that no message has a tag any more, and that what the broker has not confirmed is not sent.
+    /// Notes that the connection is lost: no message has a tag any more, and answers that the broker has not confirmed
+    /// count as not sent.
     fn disconnected(&mut self, session: Session) {
         self.unsent.extend(session.into_unconfirmed());
         self.requests.retain(|_, request| request.is_running());
-        self.requests.values_mut().for_each(|request| request.origin.tag = None);
-        self.unsent.iter_mut().for_each(|ended| ended.origin.tag = None);
+        self.requests.values_mut().for_each(|request| request.delivery.tag = None);
+        self.unsent.iter_mut().for_each(|ended| ended.delivery.tag = None);
     }
 
-    /// Connects again. Returns `None` if the worker is stopped, and has nothing left to say or no time for it.
+    /// Connects again. Returns `None` if the worker is stopped and has no answers to send, or has run out of time.
     async fn reconnect(&mut self) -> Option<Session> {
         let pauses = Pauses::new();
         let mut pause = pauses.next();
@@ -195,7 +201,7 @@ impl Service {
                     self.unsent.extend(self.requests.remove(&id).map(|request| Ended::new(request, outcome)));
                 }
                 Err(Ok(Input::Stop(stop))) => self.note_stop(stop),
-                // The worker has a sender itself.
+                // The channel cannot be closed, because the worker has a sender itself.
                 Err(Err(_)) => {}
             }
             if self.phase.end().is_some_and(|end| end <= Instant::now()) {
@@ -207,22 +213,22 @@ impl Service {
         }
     }
 
-    /// Does what there is to do on a connection. Returns when the worker is to end.
+    /// Serves on a connection until the worker is to end.
     async fn serve(&mut self, session: &mut Session) -> Result<(), Lost> {
-        session.tell([self.events.worker("online", self.vitals())]).await?;
+        session.publish_events([self.events.worker("online", self.counts())]).await?;
         while let Some(ended) = self.unsent.pop() {
             self.end(session, ended).await?;
         }
         if self.phase != Phase::Serving {
-            self.take_no_more(session).await?;
+            self.stop_receiving(session).await?;
         }
         while !(self.phase == Phase::GivenUp || self.is_over() && session.is_read()) {
             match self.next(session).await? {
-                Next::Incoming(Incoming::Task(queue, delivery)) => self.take(session, queue, *delivery).await?,
-                Next::Incoming(Incoming::Order(delivery)) => self.obey(session, &delivery).await?,
-                // Whether all of them have ended is asked above.
+                Next::Incoming(Incoming::Task(queue, delivery)) => self.receive(session, queue, *delivery).await?,
+                Next::Incoming(Incoming::Command(delivery)) => self.handle_command(session, &delivery).await?,
+                // The condition of the loop checks whether all queues have ended.
                 Next::Incoming(Incoming::Ended) => {}
-                Next::Incoming(Incoming::Returned(queue)) => self.note_gone(&queue),
+                Next::Incoming(Incoming::Returned(queue)) => self.note_client_gone(&queue),
                 Next::Input(Input::Done(id, outcome)) => {
                     if let Some(request) = self.requests.remove(&id) {
                         self.end(session, Ended::new(request, outcome)).await?;
@@ -230,12 +236,12 @@ impl Service {
                 }
                 Next::Input(Input::Stop(stop)) => {
                     self.note_stop(stop);
-                    self.take_no_more(session).await?;
+                    self.stop_receiving(session).await?;
                 }
                 Next::Time => self.on_time(session).await?,
             }
         }
-        Ok(session.tell([self.events.worker("offline", self.vitals())]).await?)
+        Ok(session.publish_events([self.events.worker("offline", self.counts())]).await?)
     }
 
     async fn next(&self, session: &mut Session) -> Result<Next, Lost> {
@@ -254,14 +260,14 @@ impl Service {
         input.or(incoming).or(time).await
     }
 
-    /// Returns `true` if the worker is to end, and has no more tasks.
+    /// Returns `true` if the worker is stopped and has no more tasks.
     fn is_over(&self) -> bool {
         self.phase != Phase::Serving && self.requests.is_empty()
     }
 
-    pub(super) fn vitals(&self) -> Vitals {
+    pub(super) fn counts(&self) -> Counts {
         let running = self.requests.values().filter(|request| request.is_running()).count();
-        Vitals { running, processed: self.totals.values().sum() }
+        Counts { running, processed: self.totals.values().sum() }
     }
 
     fn note_stop(&mut self, stop: Stop) {
@@ -274,7 +280,8 @@ impl Service {
         }
     }
 
-    /// Aborts what runs. Its messages are not acknowledged, so the broker has them again when the connection ends.
+    /// Aborts the tasks that run. Their messages are not acknowledged, so they return to the broker when the connection
+    /// ends.
     fn give_up(&mut self) {
         self.phase = Phase::GivenUp;
         for (_, request) in mem::take(&mut self.requests) {
@@ -284,8 +291,8 @@ impl Service {
         }
     }
 
-    /// Has the broker deliver nothing more, and gives back what has not started.
-    pub(super) async fn take_no_more(&mut self, session: &mut Session) -> Result<(), Lost> {
+    /// Tells the broker to deliver no more messages, and gives back the tasks that have not started.
+    pub(super) async fn stop_receiving(&mut self, session: &mut Session) -> Result<(), Lost> {
         session.cancel(None).await?;
         let (held, running) = mem::take(&mut self.requests).into_iter().partition(|(_, request)| !request.is_running());
         self.requests = running;
@@ -297,10 +304,10 @@ impl Service {
 
     /// Gives back a message that is held.
     async fn give_back(&mut self, session: &mut Session, request: Request) -> Result<(), Lost> {
-        let Request { origin, stage, .. } = request;
+        let Request { delivery, stage, .. } = request;
         // Anew, because a message that is delivered again is taken for one whose task had started.
-        if let (Stage::Held { properties, body, .. }, Some(tag)) = (stage, origin.tag) {
-            match session.deliver(("", &origin.queue), &body, properties).await? {
+        if let (Stage::Held { properties, body, .. }, Some(tag)) = (stage, delivery.tag) {
+            match session.deliver(("", &delivery.queue), &body, properties).await? {
                 Ok(()) => session.ack(tag).await?,
                 // The broker has it again when the connection ends.
                 Err(why) => log::warn!("a task that waits for its time cannot be given back: {why}"),
@@ -309,12 +316,12 @@ impl Service {
         Ok(())
     }
 
-    /// Does what is due.
+    /// Does what is due: a heartbeat, the end of a warm stop, held tasks whose time has come.
     async fn on_time(&mut self, session: &mut Session) -> Result<(), Lost> {
         let now = Instant::now();
         if self.heartbeat <= now {
             self.heartbeat = now + HEARTBEAT;
-            session.tell([self.events.worker("heartbeat", self.vitals())]).await?;
+            session.publish_events([self.events.worker("heartbeat", self.counts())]).await?;
         }
         if self.phase.end().is_some_and(|end| end <= now) {
             log::warn!("{} tasks of the worker {} have not ended in time", self.requests.len(), self.settings.name);
@@ -328,8 +335,12 @@ impl Service {
         }
         for id in due {
             match self.requests.remove(&id) {
-                Some(Request { message, origin, stage: Stage::Held { hold: Hold { is_all: true, .. }, body, .. } }) => {
-                    self.start(session, message, origin, &body).await?;
+                Some(Request {
+                    message,
+                    delivery,
+                    stage: Stage::Held { hold: Hold { is_all: true, .. }, body, .. },
+                }) => {
+                    self.start(session, message, delivery, &body).await?;
                 }
                 Some(request) => self.give_back(session, request).await?,
                 None => {}
@@ -338,7 +349,7 @@ impl Service {
         self.adjust_slots(session).await
     }
 
-    /// Lets the broker deliver one more message for each that is held: those need no slot.
+    /// Lets the broker deliver one more message for each held task, because those need no slot.
     pub(super) async fn adjust_slots(&self, session: &Session) -> Result<(), Lost> {
         let held = self.requests.values().filter(|request| !request.is_running()).count();
         let slots = self.slots.saturating_add(u16::try_from(held).unwrap_or(u16::MAX));

@@ -1,11 +1,12 @@
 //! [`Session`]: one connection to the broker, with the queues and channels that a worker needs.
 //!
-//! Answers, and the acknowledgement of the message that they answer, are sent on the same channel in this order, so the
-//! broker has an answer before it forgets its task. The broker confirms what is published. Nobody waits for that, but an
-//! answer is kept until then, and a message that comes back tells that the client of its task is gone.
+//! An answer and the acknowledgement of the message that it answers are sent on the same channel in this order, so the
+//! broker has the answer before it drops the message. The broker confirms each message that is published. The worker
+//! does not block for that, but it keeps an answer until then, and a message that is returned shows that its client is
+//! gone.
 //!
-//! What goes where a message says, and what must not be lost, is [delivered](Session::deliver) instead: on a channel of its
-//! own, which the broker may close without harm to the tasks that run, and the worker waits until the broker has it.
+//! What goes where a message says, and what must not be lost, is [delivered](Session::deliver) instead: on a channel of
+//! its own, which the broker may close without harm to the tasks that run, and the worker waits until the broker has it.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -30,46 +31,48 @@ use crate::broker::{Broker, ConnectError, has_code, in_time};
 use crate::properties::json_properties;
 use crate::topology::{CONTROL, EVENTS, ensure_exchange, ensure_queue, has_queue};
 
-/// How long the queue for orders stays when its worker is gone, in milliseconds. As Celery's.
-const ORDERS_EXPIRE: i32 = 10_000;
+/// How long the queue for commands stays when its worker is gone, in milliseconds. Celery has the same value.
+const COMMANDS_EXPIRE: i32 = 10_000;
 
-/// What AMQP says when a broker does not know what it is asked for.
+/// AMQP's code for a request that the broker does not support.
 const NOT_IMPLEMENTED: u16 = 540;
 
 pub(super) struct Session {
     /// The name of the worker.
     name: String,
     connection: Connection,
-    /// For tasks and answers.
+    /// The channel for tasks and answers.
     tasks: Channel,
     /// Whether one limit holds for the messages of all queues.
     has_one_limit: bool,
-    /// One for each queue of tasks.
+    /// The queues of tasks.
     consumers: Vec<Queue>,
-    orders: Consumer,
+    commands: Consumer,
     events: Channel,
-    /// For what is delivered, once something is.
+    /// The channel for what is delivered, once something is.
     deliveries: Option<Channel>,
-    /// What was published and is not confirmed yet, in this order.
-    confirms: VecDeque<(About, PublisherConfirm)>,
+    /// What was published and is not confirmed yet, in the order of publishing.
+    confirms: VecDeque<(Published, PublisherConfirm)>,
 }
 
 struct Queue {
     name: String,
     tag: String,
-    /// The broker was told to deliver nothing more.
+    /// The broker was told to deliver no more messages.
     is_cancelled: bool,
-    /// `None` once everything that was delivered is taken.
+    /// `None` once all messages that were delivered are taken.
     messages: Option<Consumer>,
 }
 
-/// What depends on a message that was published.
-pub(super) enum About {
-    Nothing,
-    /// The client with this queue for answers is gone if the message comes back.
-    Client(String),
-    /// It is sent again if the broker does not confirm it.
+/// What was published, as far as its confirmation matters.
+pub(super) enum Published {
+    /// The news that a task has started, for the client with this queue for answers. If the broker returns it because
+    /// the queue does not exist, the client is gone.
+    Started(String),
+    /// An answer. It is sent again on the next connection if the broker has not confirmed it on this one.
     Answer(Box<Ended>),
+    /// Anything else. Nothing depends on its confirmation.
+    Other,
 }
 
 /// Why a message is in no queue.
@@ -83,26 +86,26 @@ pub(super) enum Undelivered {
     Refused(String),
 }
 
-/// What a session has for its worker.
+/// What a session receives for its worker.
 pub(super) enum Incoming {
     /// With the queue from which it comes.
     Task(String, Box<Delivery>),
-    Order(Box<Delivery>),
-    /// There is no such queue for answers.
+    Command(Box<Delivery>),
+    /// The broker has returned a message, because this queue for answers does not exist.
     Returned(String),
-    /// Nothing more comes from a queue that is not to be read any more.
+    /// A queue that was cancelled has no more messages.
     Ended,
 }
 
 impl Session {
     /// Connects, and begins to read the queues.
     ///
-    /// One limit holds for the messages of all queues together, if all of them know such a limit. Quorum queues do not: then
-    /// each has the limit for itself.
+    /// One limit holds for the messages of all queues together, if all of them support such a limit. Quorum queues do
+    /// not: then the limit holds for each queue.
     pub(super) async fn open(broker: &Broker, name: &str, queues: &[String], slots: u16) -> Result<Self, ConnectError> {
         let connect = async || broker.connect(&format!("concurrent-futures worker {name}")).await;
         let opened = match Self::on(connect().await?, name, queues, slots, true).await {
-            // The broker has closed the connection.
+            // The broker has closed the connection, so the second attempt needs a new one.
             Err((_, error)) if has_code(&error, NOT_IMPLEMENTED) => {
                 Self::on(connect().await?, name, queues, slots, false).await
             }
@@ -111,7 +114,7 @@ impl Session {
         opened.map_err(|(what, error)| broker.refused(what, &error))
     }
 
-    /// Returns an error with what the broker refuses.
+    /// Reads the queues on a connection. The error says what the broker refuses.
     async fn on(
         connection: Connection,
         name: &str,
@@ -126,23 +129,23 @@ impl Session {
         let tasks = connection.create_channel().await.map_err(refused("a channel"))?;
         tasks.confirm_select(ConfirmSelectOptions::default()).await.map_err(refused("confirmations"))?;
         let control = ensure_exchange(&connection, CONTROL, ExchangeKind::Fanout, false).await;
-        let control = control.map_err(refused(&format!("the exchange {CONTROL:?} for orders to workers")))?;
+        let control = control.map_err(refused(&format!("the exchange {CONTROL:?} for commands to workers")))?;
         let events = ensure_exchange(&connection, EVENTS, ExchangeKind::Topic, true).await;
         let events = events.map_err(refused(&format!("the exchange {EVENTS:?} for events of workers")))?;
-        let orders = orders(&control, name).await.map_err(refused("a queue for orders"))?;
+        let commands = commands(&control, name).await.map_err(refused("a queue for commands"))?;
         let limit = tasks.basic_qos(slots, BasicQosOptions { global: has_one_limit }).await;
         limit.map_err(refused("a limit of messages"))?;
         let (name, consumers, deliveries, confirms) = (name.to_owned(), Vec::new(), None, VecDeque::new());
         let mut session =
-            Self { name, connection, tasks, has_one_limit, consumers, orders, events, deliveries, confirms };
+            Self { name, connection, tasks, has_one_limit, consumers, commands, events, deliveries, confirms };
         for queue in queues {
             session.consume(queue).await.map_err(refused(&format!("the queue {queue:?}")))?;
         }
         Ok(session)
     }
 
-    /// Limits how many messages the broker delivers before some are acknowledged, over all queues. The limit of a single queue
-    /// stays what it was.
+    /// Limits how many unacknowledged messages the broker delivers from all queues together. Does nothing if each queue
+    /// has a limit of its own.
     pub(super) async fn set_slots(&self, slots: u16) -> lapin::Result<()> {
         if self.has_one_limit {
             self.tasks.basic_qos(slots, BasicQosOptions { global: true }).await?;
@@ -150,7 +153,7 @@ impl Session {
         Ok(())
     }
 
-    /// Begins to read a queue, which is declared if it is missing.
+    /// Begins to read a queue, and declares it if it is missing.
     pub(super) async fn consume(&mut self, queue: &str) -> lapin::Result<()> {
         if self.queues().any(|name| name == queue) {
             return Ok(());
@@ -168,7 +171,8 @@ impl Session {
         self.consumers.iter().filter(|queue| !queue.is_cancelled).map(|queue| &*queue.name)
     }
 
-    /// Has the broker deliver nothing more from a queue, or from any. What it has delivered is still to be taken.
+    /// Tells the broker to deliver no more messages from a queue, or from any if `queue` is `None`. Those that it has
+    /// delivered are still to be taken.
     pub(super) async fn cancel(&mut self, queue: Option<&str>) -> lapin::Result<()> {
         for Queue { name, tag, is_cancelled, .. } in &mut self.consumers {
             if !*is_cancelled && queue.is_none_or(|queue| queue == name) {
@@ -179,7 +183,7 @@ impl Session {
         Ok(())
     }
 
-    /// Returns `true` if everything that the broker has delivered is taken, and nothing more comes.
+    /// Returns `true` if all messages that the broker has delivered are taken, and no more can arrive.
     pub(super) fn is_read(&self) -> bool {
         self.consumers.iter().all(|queue| queue.messages.is_none())
     }
@@ -192,16 +196,16 @@ impl Session {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Incoming, Lost>> {
         while let Some((_, confirm)) = self.confirms.front_mut() {
             let Poll::Ready(confirmation) = Pin::new(confirm).poll(context) else { break };
-            // An error: the connection is lost, and the message is not confirmed.
+            // An error means that the connection is lost. The message stays among those that are not confirmed.
             let confirmation = confirmation?;
-            let Some((about, _)) = self.confirms.pop_front() else { break };
-            if let (Confirmation::Ack(Some(_)), About::Client(queue)) = (confirmation, about) {
+            let Some((published, _)) = self.confirms.pop_front() else { break };
+            if let (Confirmation::Ack(Some(_)), Published::Started(queue)) = (confirmation, published) {
                 return Poll::Ready(Ok(Incoming::Returned(queue)));
             }
         }
-        if let Poll::Ready(order) = Pin::new(&mut self.orders).poll_next(context) {
-            let ended = || Lost("the broker has ended the queue for orders".into());
-            return Poll::Ready(Ok(Incoming::Order(order.ok_or_else(ended)??.into())));
+        if let Poll::Ready(command) = Pin::new(&mut self.commands).poll_next(context) {
+            let ended = || Lost("the broker has ended the queue for commands".into());
+            return Poll::Ready(Ok(Incoming::Command(command.ok_or_else(ended)??.into())));
         }
         for Queue { name, is_cancelled, messages, .. } in &mut self.consumers {
             let Some(consumer) = messages else { continue };
@@ -228,15 +232,15 @@ impl Session {
         to: (&str, &str),
         body: &[u8],
         properties: BasicProperties,
-        about: About,
+        published: Published,
     ) -> lapin::Result<()> {
-        let confirm = self.send(to, body, properties, matches!(about, About::Client(_))).await?;
-        self.expect(about, confirm);
+        let confirm = self.send(to, body, properties, matches!(published, Published::Started(_))).await?;
+        self.expect(published, confirm);
         Ok(())
     }
 
-    /// Publishes a message whose confirmation is to be [expected](Self::expect). If it is `mandatory`, it comes back from a
-    /// queue that is not there.
+    /// Publishes a message. The caller passes its confirmation to [`expect`](Self::expect). If the message is
+    /// `mandatory`, the broker returns it if its queue does not exist.
     pub(super) async fn send(
         &self,
         (exchange, routing_key): (&str, &str),
@@ -248,24 +252,26 @@ impl Session {
         self.tasks.basic_publish(exchange.into(), routing_key.into(), options, body, properties).await
     }
 
-    pub(super) fn expect(&mut self, about: About, confirm: PublisherConfirm) {
-        self.confirms.push_back((about, confirm));
+    /// Keeps a confirmation that the broker has not given yet, and what depends on it.
+    pub(super) fn expect(&mut self, published: Published, confirm: PublisherConfirm) {
+        self.confirms.push_back((published, confirm));
     }
 
     /// Returns the answers that the broker has not confirmed.
     pub(super) fn into_unconfirmed(self) -> impl Iterator<Item = Ended> {
-        self.confirms.into_iter().filter_map(|(about, _)| match about {
-            About::Answer(ended) => Some(*ended),
-            About::Nothing | About::Client(_) => None,
+        self.confirms.into_iter().filter_map(|(published, _)| match published {
+            Published::Answer(ended) => Some(*ended),
+            Published::Other | Published::Started(_) => None,
         })
     }
 
-    /// Tells the broker that a message is done with.
+    /// Acknowledges a message.
     pub(super) async fn ack(&self, tag: u64) -> lapin::Result<()> {
         self.tasks.basic_ack(tag, BasicAckOptions::default()).await
     }
 
-    /// Tells the broker that a message is not one for a worker, so that it keeps the message if it was told where.
+    /// Rejects a message that calls no task. The broker moves it to the dead-letter exchange of its queue, if there is
+    /// one.
     pub(super) async fn reject(&self, tag: u64) -> lapin::Result<()> {
         self.tasks.basic_reject(tag, BasicRejectOptions { requeue: false }).await
     }
@@ -337,8 +343,8 @@ impl Session {
         }
     }
 
-    /// Tells whoever listens what the worker does.
-    pub(super) async fn tell(&self, events: impl IntoIterator<Item = Event>) -> lapin::Result<()> {
+    /// Publishes events for monitors.
+    pub(super) async fn publish_events(&self, events: impl IntoIterator<Item = Event>) -> lapin::Result<()> {
         for Event { routing_key, body } in events {
             let mut headers = FieldTable::default();
             headers.insert("hostname".into(), AMQPValue::LongString(self.name.as_str().into()));
@@ -349,19 +355,20 @@ impl Session {
         Ok(())
     }
 
-    /// Ends in order: the broker has everything that was sent. It delivers what was not acknowledged to other workers.
+    /// Closes the connection in order: the broker has received everything that was sent. It delivers messages that were
+    /// not acknowledged to other workers.
     pub(super) async fn close(self) {
         if let Err(error) = in_time(self.connection.close(200, "done".into())).await {
-            log::debug!("the connection to the broker did not end in order: {error}");
+            log::debug!("the connection to the broker was not closed in order: {error}");
         }
     }
 }
 
-/// Begins to listen to orders.
-async fn orders(control: &Channel, name: &str) -> lapin::Result<Consumer> {
+/// Subscribes to the control commands for the worker of this name.
+async fn commands(control: &Channel, name: &str) -> lapin::Result<Consumer> {
     let queue = format!("{name}.{CONTROL}");
     let mut arguments = FieldTable::default();
-    arguments.insert("x-expires".into(), AMQPValue::LongInt(ORDERS_EXPIRE));
+    arguments.insert("x-expires".into(), AMQPValue::LongInt(COMMANDS_EXPIRE));
     let options = QueueDeclareOptions { auto_delete: true, ..QueueDeclareOptions::default() };
     control.queue_declare(queue.as_str().into(), options, arguments).await?;
     let bind = QueueBindOptions::default();

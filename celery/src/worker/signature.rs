@@ -1,4 +1,5 @@
-//! [`Signature`]: a call of another task that is to be made after one, as Celery's clients write it into messages.
+//! [`FollowUp`]: a task that is called after another one. [`Signature`]: its description, as Celery's clients write it
+//! into messages.
 #![forbid(unsafe_code)]
 
 use serde::Deserialize;
@@ -12,16 +13,16 @@ use crate::properties::origin;
 use crate::size::shown;
 use crate::topology::DEFAULT_QUEUE;
 
-/// A message that calls a task after another one.
+/// The message of a follow-up task.
 #[derive(Debug)]
-pub(super) struct Next {
+pub(super) struct FollowUp {
     pub(super) queue: String,
     pub(super) exchange: String,
     pub(super) message: TaskMessage,
     pub(super) body: Vec<u8>,
 }
 
-/// A call of a task.
+/// Describes a call of a task.
 #[derive(Clone, Debug, Deserialize)]
 struct Signature {
     task: String,
@@ -31,31 +32,35 @@ struct Signature {
     kwargs: Map<String, Value>,
     #[serde(default)]
     options: Map<String, Value>,
-    /// It does not want the result of the task before it.
+    /// The task does not get the result of the one before it.
     #[serde(default)]
     immutable: bool,
 }
 
-/// Returns the messages for what comes after a task that has returned `result`, in JSON.
+/// Returns the follow-up tasks of a task that has returned `result`, in JSON.
 ///
 /// # Errors
 ///
-/// A sentence, if something in it cannot be called.
-pub(super) fn after_success(embed: &Embed, result: &str, parent: &TaskMessage) -> Result<Vec<Next>, String> {
+/// A sentence that says why one of them cannot be called.
+pub(super) fn after_success(embed: &Embed, result: &str, parent: &TaskMessage) -> Result<Vec<FollowUp>, String> {
     let mut messages = Vec::new();
     for callback in embed.callbacks.iter().flatten() {
         expand(callback, Some(result), Vec::new(), parent, &mut messages)?;
     }
-    // A chain stands in reverse: its last is the next.
+    // The steps of a chain are in reverse order: the last one is called next.
     if let Some((next, rest)) = embed.chain.as_deref().and_then(<[Value]>::split_last) {
         expand(next, Some(result), rest.to_vec(), parent, &mut messages)?;
     }
     Ok(messages)
 }
 
-/// Returns the messages for what comes after a task that has failed: each is called with the id of the task, as by a worker
-/// in Python that does not have them.
-pub(super) fn after_failure(embed: &Embed, parent: &TaskMessage) -> Result<Vec<Next>, String> {
+/// Returns the follow-up tasks of a task that has failed. Each is called with the id of the failed task, as by a worker
+/// in Python that does not have the follow-up task itself.
+///
+/// # Errors
+///
+/// As [`after_success`].
+pub(super) fn after_failure(embed: &Embed, parent: &TaskMessage) -> Result<Vec<FollowUp>, String> {
     let id = Value::from(&*parent.id).to_string();
     let mut messages = Vec::new();
     for errback in embed.errbacks.iter().flatten() {
@@ -64,16 +69,17 @@ pub(super) fn after_failure(embed: &Embed, parent: &TaskMessage) -> Result<Vec<N
     Ok(messages)
 }
 
-/// Adds the messages for one signature, which may be a group or a chain. `chain` comes after it, in reverse.
+/// Adds the messages for one signature, which may be a group or a chain. `chain` has the steps after it, in reverse
+/// order.
 fn expand(
     signature: &Value,
     result: Option<&str>,
     mut chain: Vec<Value>,
     parent: &TaskMessage,
-    messages: &mut Vec<Next>,
+    messages: &mut Vec<FollowUp>,
 ) -> Result<(), String> {
     let read = Signature::deserialize(signature);
-    let signature = read.map_err(|error| format!("what comes after the task is no signature: {error}"))?;
+    let signature = read.map_err(|error| format!("the follow-up of the task is not a signature: {error}"))?;
     let tasks = || signature.kwargs.get("tasks").and_then(Value::as_array).cloned().unwrap_or_default();
     match &*signature.task {
         "celery.group" if chain.is_empty() => {
@@ -90,7 +96,7 @@ fn expand(
         }
         "celery.group" | "celery.chord" => Err(format!(
             "the task is followed by a {}, and the reply queues of Celery do not support chords",
-            if signature.task == "celery.chord" { "chord" } else { "group that more follows" }
+            if signature.task == "celery.chord" { "chord" } else { "group with a task after it" }
         )),
         _ => {
             messages.push(signature.message(result, chain, parent)?);
@@ -100,7 +106,7 @@ fn expand(
 }
 
 impl Signature {
-    fn message(&self, result: Option<&str>, chain: Vec<Value>, parent: &TaskMessage) -> Result<Next, String> {
+    fn message(&self, result: Option<&str>, chain: Vec<Value>, parent: &TaskMessage) -> Result<FollowUp, String> {
         let text = |key: &str| self.options.get(key).and_then(Value::as_str).map(String::from);
         let list = |key: &str| match self.options.get(key) {
             Some(Value::Array(list)) => Some(list.clone()),
@@ -122,7 +128,7 @@ impl Signature {
             args.push_str(&argument.to_string());
         }
         args.push(']');
-        // The result is JSON already, and text of another worker: look once that it is whole.
+        // The result is text that was not parsed here, so this checks that it is valid JSON.
         let _: Vec<&RawValue> = serde_json::from_str(&args).map_err(|error| error.to_string())?;
         let written = Written { args, kwargs: Value::Object(self.kwargs.clone()).to_string() };
         let id = text("task_id").unwrap_or_else(|| Uuid::new_v4().to_string());
@@ -159,12 +165,12 @@ impl Signature {
             chord: self.options.get("chord").filter(|chord| !chord.is_null()).cloned(),
         };
         let body = Body::write(&written, &embed);
-        // By the exchange without a name, a message goes to the queue that its key names.
+        // The default exchange, which has no name, routes a message to the queue that its routing key names.
         let queue = text("queue").or_else(|| text("routing_key")).unwrap_or_else(|| DEFAULT_QUEUE.into());
         let exchange = if self.options.contains_key("queue") { None } else { text("exchange") }.unwrap_or_default();
         let sendable = message.check().and(check_short("queue", &queue)).and(check_short("exchange", &exchange));
         sendable.map_err(|why| format!("the task after it cannot be called: {why}"))?;
-        Ok(Next { queue, exchange, message, body })
+        Ok(FollowUp { queue, exchange, message, body })
     }
 }
 
@@ -172,7 +178,7 @@ impl Signature {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{Next, after_failure, after_success};
+    use super::{FollowUp, after_failure, after_success};
     use crate::message::{Body, Embed, TaskMessage};
 
     fn parent() -> TaskMessage {
@@ -180,11 +186,11 @@ mod tests {
         TaskMessage { id: "1".into(), root_id, traceparent, ..TaskMessage::default() }
     }
 
-    fn args(next: &Next) -> String {
+    fn args(next: &FollowUp) -> String {
         Body::read(&next.body).unwrap().arguments().args.to_owned()
     }
 
-    fn next(embed: &Embed) -> Result<Vec<Next>, String> {
+    fn next(embed: &Embed) -> Result<Vec<FollowUp>, String> {
         after_success(embed, "[7]", &parent())
     }
 
@@ -237,7 +243,7 @@ mod tests {
     #[test]
     fn what_is_no_signature_is_said() {
         let embed = Embed { callbacks: Some(vec![Value::from(7)]), ..Embed::default() };
-        assert!(next(&embed).unwrap_err().contains("no signature"));
+        assert!(next(&embed).unwrap_err().contains("not a signature"));
     }
 
     #[test]

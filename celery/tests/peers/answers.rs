@@ -1,4 +1,4 @@
-//! What a client makes of what comes back, whatever that is.
+//! How a client handles answers, valid or not.
 
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -140,7 +140,7 @@ fn async_code_waits_for_room_and_for_the_end(peers: &Peers) {
 }
 
 fn a_task_waits_for_others_without_a_worker(peers: &Peers) {
-    // One slot: if the last task took it while it waits, nothing would ever be done.
+    // The worker has one slot. If the last task occupied it while it waits, no task would ever be done.
     let (cluster, _worker) = start(peers, |called| {
         let sum: u64 = called.args.as_array().unwrap().iter().filter_map(serde_json::Value::as_u64).sum();
         vec![called.success(sum + 1)]
@@ -196,7 +196,7 @@ fn what_has_begun_is_running_until_its_answer_comes(peers: &Peers) {
     let (begin, begun) = channel::<()>();
     let (cluster, worker) = start(peers, move |called| match called.args[0].as_u64() {
         Some(0) => vec![called.answer("STARTED", &json!({"hostname": "w@test", "pid": 7}))],
-        // Its message came after that of the first, and so does its answer.
+        // This message and its answer come after those of the first task.
         _ => {
             soon(&begun);
             vec![called.success(true)]

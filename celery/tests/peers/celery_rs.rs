@@ -1,6 +1,6 @@
-//! celery-rs, another implementation in Rust, as a worker and as a client.
+//! Tests with celery-rs, another implementation in Rust, as a worker and as a client.
 //!
-//! Its program is in `tests/celery_rs`, a package of its own, which is built here.
+//! Its program is the package in `tests/celery_rs`, which is built for these tests.
 
 use std::process::{Command, Stdio};
 
@@ -21,7 +21,7 @@ struct Come {
     door: String,
 }
 
-/// Comes to a door. celery-rs sends arguments by their names.
+/// Comes to a door. The parameter is a struct, because celery-rs sends keyword arguments.
 #[task(name = "tests.come")]
 fn come(come: Come) {
     std::fs::File::options().write(true).open(come.door).expect("a door");
@@ -44,7 +44,7 @@ fn celery_rs_runs_tasks_of_this_crate(peers: &Peers) {
     assert_eq!(cluster.call::<_, i64>("peer.add", Keywords(Add { a: 2, b: 3 })).result().unwrap(), 5);
     let by_name = cluster.with(TaskOptions::new().name("peer.add"));
     assert_eq!(by_name.submit(|(a, b): (i64, i64)| a - b, (4, 5)).result().unwrap(), 9);
-    // It tells a failure by a text, where Celery has an exception.
+    // celery-rs sends a failure as a text, where Celery has an exception.
     let failed = cluster.call::<_, i64>("peer.fail", ("no more flags".to_owned(),)).result().unwrap_err();
     assert!(matches!(failed, Error::Decode(_)), "{failed:?}");
 }
@@ -55,6 +55,6 @@ fn celery_rs_calls_tasks_of_this_crate(peers: &Peers) {
     command.args(["client", &worker.queue, &door.path().unwrap()]).env("CELERY_BROKER_URL", &peers.url);
     let output = command.stdin(Stdio::null()).output().expect("a client");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    // The task that it does not wait for runs, too.
+    // The task that the client does not wait for runs, too.
     door.wait();
 }

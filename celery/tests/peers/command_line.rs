@@ -1,4 +1,4 @@
-//! A worker whose `main` is [`concurrent_futures_celery::cli::worker`].
+//! Tests of a worker whose `main` is [`concurrent_futures_celery::cli::worker`].
 
 use std::io::Read as _;
 use std::process::{Command, Stdio};
@@ -16,7 +16,7 @@ crate::tests! {
     it_says_why_it_cannot_run,
 }
 
-/// Set for a process of the tests that is to be a worker by its command line.
+/// The environment variable that makes a process of the tests a worker whose `main` is `cli::worker`.
 pub(crate) const IS_WORKER: &str = "CF_TEST_COMMAND_LINE";
 
 fn command(arguments: &[&str]) -> Command {

@@ -1,4 +1,4 @@
-//! What goes wrong between the program and the broker.
+//! Faults between the client and the broker.
 
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -82,7 +82,7 @@ fn a_task_that_is_not_to_wait_is_refused_by_a_full_queue(peers: &Peers) {
     let cluster = CeleryExecutor::builder(&peers.url).queue(&queue).build().unwrap();
     let hasty = cluster.with(TaskOptions::new().refuse_when_full());
     let futures: Vec<_> = (0..20).map(|n| same_number(&hasty, n)).collect();
-    // It may take a few more than it has room for.
+    // The queue may take a few more than its limit.
     let mut completed = as_completed(futures);
     let refused: Vec<_> = completed.by_ref().take(10).collect();
     assert!(refused.into_iter().all(|future| matches!(future.result(), Err(Error::Full(_)))));
@@ -97,7 +97,7 @@ fn a_queue_that_was_deleted_is_declared_again(peers: &Peers) {
     let delete = raw.channel.queue_delete(queue.as_str().into(), Default::default());
     futures_lite::future::block_on(delete).unwrap();
     let future = same_number(&cluster, 7);
-    // It waits until there is such a queue.
+    // The worker can only read a queue that exists.
     let worker = std::thread::spawn({
         let url = peers.url.clone();
         move || {
@@ -138,7 +138,7 @@ fn what_ends_in_python_without_a_broker_is_told_later(_: &Peers) {
     let held = cluster.call::<_, i64>("tasks.hold", (begun.path(), go.path()));
     begun.wait();
     broker.stop();
-    // Its result is published while nobody takes it.
+    // The task ends while there is no broker for its result.
     go.open();
     broker.start_again();
     assert_eq!(held.result().unwrap(), 7);
@@ -151,7 +151,8 @@ fn a_result_of_python_is_sent_until_the_broker_has_it(peers: &Peers) {
     let (begun, go) = (Door::new(), Door::new());
     let held = cluster.call::<_, i64>("tasks.hold", (begun.path(), go.path()));
     begun.wait();
-    // On the connection that has told that the task runs. The message of the task is acknowledged on another one.
+    // The newest connection is the one on which Celery has reported the start. It acknowledges the message on another
+    // one.
     proxy.lose(true);
     go.open();
     proxy.cut_lossy();
@@ -207,7 +208,7 @@ fn a_connection_that_is_silent_for_a_while_loses_nothing(peers: &Peers) {
     let cluster = CeleryExecutor::builder(&url).queue(&queue).build().unwrap();
     proxy.be_silent();
     let futures: Vec<_> = (0..100).map(|n| same_number(&cluster, n)).collect();
-    // It has long counted as lost by then, and the next attempt to connect hangs.
+    // By then the connection has counted as lost for long, and the next attempt to connect hangs.
     let outcome = futures.into_iter().next().unwrap().result_timeout(Duration::from_secs(5));
     let first = outcome.expect_err("nothing gets through");
     proxy.mend();

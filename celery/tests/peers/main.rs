@@ -1,4 +1,4 @@
-//! The crate beside Celery's own programs: RabbitMQ and Python are started here, and end with the program.
+//! Tests the crate beside RabbitMQ, Celery for Python and celery-rs, which it starts and ends.
 //!
 //!     cargo test -p concurrent-futures-celery --test peers
 #![forbid(unsafe_code)]
@@ -76,7 +76,7 @@ fn main() -> ExitCode {
         let trials = tests.iter().map(|(name, _)| Trial::test(*name, || Ok(()))).collect();
         return libtest_mimic::run(&arguments, trials).exit_code();
     }
-    // What takes its time at the first run is made before any test, each of which must end in a while.
+    // The environment of Python takes long to make, so it is made before the tests, which have a time limit.
     let broker = match support::programs().and_then(|_| Broker::start("peers")) {
         Ok(broker) => broker,
         Err(missing) => {
@@ -102,7 +102,7 @@ fn main() -> ExitCode {
         trial.with_ignored_flag(is_left_out)
     });
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
-    // A test that hangs does not keep it.
+    // A test that hangs does not keep the broker alive.
     drop(broker);
     support::end_all();
     conclusion.exit_code()

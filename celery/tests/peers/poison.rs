@@ -33,7 +33,7 @@ fn unharmed(peers: &Peers, harm: impl Fn(&Rust, &mut Publisher)) {
     let cluster = client(&peers.url, &worker.queue);
     let (held, begun, go) = submit_held(&cluster);
     begun.wait();
-    let _second = Rust::on(&worker.queue, &peers.url, 2, false);
+    let _second = Rust::start_on(&worker.queue, &peers.url, 2, false);
     let mut publisher = Publisher::new(peers, &worker.queue);
     (0..2).for_each(|_| harm(&worker, &mut publisher));
     go.open();
@@ -118,7 +118,7 @@ fn what_comes_after_a_task_finds_a_queue(peers: &Peers) {
     );
     assert_eq!(end(&mut publisher)["result"], json!(6));
     // Nobody had declared it before.
-    let _later = Rust::on(&queue, &peers.url, 1, false);
+    let _later = Rust::start_on(&queue, &peers.url, 1, false);
     let answer = end(&mut publisher);
     assert_eq!((&answer["task_id"], &answer["result"]), (&json!("2"), &json!(21)));
 }
@@ -155,12 +155,12 @@ fn a_message_is_published_again_to_its_queue(peers: &Peers) {
     let body = format!("[[{:?}, {:?}], {{}}, {{}}]", begun.path().unwrap(), go.path().unwrap());
     let properties = header(publisher.properties("tests.hold", "1"), "cf-retries", AMQPValue::LongInt(1));
     publisher.publish_to(&exchange, "", properties, &body);
-    let mut lost = Rust::on(&queue, &peers.url, 1, false);
+    let mut lost = Rust::start_on(&queue, &peers.url, 1, false);
     begun.wait();
     // Where the message came from is not there any more.
     block_on(channel.exchange_delete(exchange.as_str().into(), ExchangeDeleteOptions::default())).unwrap();
     lost.kill();
-    let _next = Rust::on(&queue, &peers.url, 1, false);
+    let _next = Rust::start_on(&queue, &peers.url, 1, false);
     begun.wait();
     go.open();
     assert_eq!(end(&mut publisher)["result"], json!(7));
@@ -201,7 +201,7 @@ fn a_queue_for_answers_that_is_lost_hangs_nobody(peers: &Peers) {
     block_on(delete).unwrap();
     let error = future.result_timeout(Duration::from_secs(30)).expect("it ends").unwrap_err();
     assert!(error.to_string().contains("answers"), "{error:?}");
-    let _worker = Rust::on(&queue, &peers.url, 1, false);
+    let _worker = Rust::start_on(&queue, &peers.url, 1, false);
     assert_eq!(cluster.submit(sum_to, 4).result().unwrap(), 10);
 }
 

@@ -1,4 +1,4 @@
-//! Tasks of this program that Python's worker runs.
+//! Tasks that a worker in Python runs for a client of this crate.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ crate::tests! {
     a_worker_that_is_lost_costs_what_it_ran,
 }
 
-/// What Python calls `tasks.add`. On threads and processes it is this.
+/// The function for `tasks.add` of Python, with the same name.
 #[task(name = "tasks.add")]
 fn add((a, b): (i64, i64)) -> i64 {
     a + b
@@ -89,7 +89,7 @@ fn a_running_task_is_aborted(peers: &Peers) {
     let nap = cluster.call::<_, f64>("tasks.nap", (door.path(), 3600.0));
     door.wait();
     assert!(!nap.cancel() && nap.abort() && nap.is_cancelled());
-    // The only process of the worker is free again.
+    // The worker has one process, and it is free again.
     assert_eq!(cluster.submit(add, (2, 3)).result().unwrap(), 5);
 }
 
@@ -145,7 +145,7 @@ fn a_program_waits_for_workers_that_come(peers: &Peers) {
     let cluster = client(&peers.url, &unique("awaited"));
     assert_eq!(cluster.wait_for_workers(1, Duration::from_millis(200)), 0);
     let worker = Python::start(&peers.url, 1).unwrap();
-    // It is there, and is asked; then one more comes.
+    // The first worker exists, and answers the question. The second one appears later.
     let on_queue = cluster.on(&worker.queue);
     assert_eq!(on_queue.wait_for_workers(1, LONG), 1);
     std::thread::scope(|scope| {
@@ -155,14 +155,14 @@ fn a_program_waits_for_workers_that_come(peers: &Peers) {
 }
 
 fn a_worker_that_is_lost_costs_what_it_ran(_: &Peers) {
-    // A broker of its own: the message is given to the next worker, so there must be none.
+    // This test has a broker of its own, so that its message cannot go to another worker.
     let broker = Broker::start("silent").unwrap();
     let mut python = Python::start(&broker.url, 1).unwrap();
     let cluster = client(&broker.url, &python.queue);
     let door = Door::new();
     let nap = cluster.call::<_, f64>("tasks.nap", (door.path(), 3600.0));
     door.wait();
-    // So that its heartbeats, one in two seconds, are heard before it is gone.
+    // The client hears a heartbeat of the worker meanwhile. There is one every two seconds.
     assert_eq!(cluster.wait_for_workers(2, Duration::from_secs(5)), 1);
     python.kill();
     let died = nap.result().unwrap_err();

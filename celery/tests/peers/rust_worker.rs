@@ -1,4 +1,4 @@
-//! Tasks of other programs, in Python and in Rust, that a worker of this crate runs.
+//! Tasks that a worker of this crate runs for clients in Python and in Rust.
 
 use std::fs::File;
 use std::num::ParseIntError;
@@ -70,7 +70,7 @@ fn nan(_: u8) -> f64 {
     f64::NAN
 }
 
-/// Tells at a door that it has begun, and never ends.
+/// Comes to a door, and never ends.
 #[task(name = "tests.hang")]
 pub(crate) fn hang(door: String) -> u8 {
     File::options().write(true).open(door).expect("a door");
@@ -79,7 +79,7 @@ pub(crate) fn hang(door: String) -> u8 {
     }
 }
 
-/// Tells at a door that it has begun, and ends when it is let go at another.
+/// Comes to the door `begun`, and ends when the door `go` is opened.
 #[task(name = "tests.hold")]
 pub(crate) fn hold((begun, go): (String, String)) -> u8 {
     File::options().write(true).open(begun).expect("a door");
@@ -87,14 +87,14 @@ pub(crate) fn hold((begun, go): (String, String)) -> u8 {
     7
 }
 
-/// Submits [`hold`]. Returns the doors at which it says that it has begun, and is let go.
+/// Submits [`hold`]. Returns the future and the doors `begun` and `go`.
 pub(crate) fn submit_held(executor: &impl Executor) -> (Future<u8>, Door, Door) {
     let (begun, go) = (Door::new(), Door::new());
     let held = executor.submit(hold, (begun.path().unwrap(), go.path().unwrap()));
     (held, begun, go)
 }
 
-/// Dies, as long as the file is not there.
+/// Aborts the process if the file does not exist yet, and creates the file.
 #[task(name = "tests.die_once")]
 fn die_once(path: String) -> u8 {
     if File::create_new(path).is_ok() {
@@ -151,7 +151,7 @@ fn a_worker_that_is_killed_costs_its_task(peers: &Peers) {
     let after = cluster.submit(sum_to, 4);
     door.wait();
     worker.kill();
-    let _next = Rust::on(&worker.queue, &peers.url, 1, false);
+    let _next = Rust::start_on(&worker.queue, &peers.url, 1, false);
     let died = future.result().unwrap_err();
     assert!(matches!(&died, Error::WorkerDied(died) if died.function() == Some("tests.hang")), "{died:?}");
     assert_eq!(after.result().unwrap(), 10, "it had not started, so it is run");
@@ -163,15 +163,15 @@ fn a_task_is_run_again_as_often_as_its_client_says(peers: &Peers) {
     let file = std::env::temp_dir().join(format!("die-once-{}", std::process::id()));
     let again = cluster.with(TaskOptions::new().retries(2)).submit(die_once, file.to_str().unwrap().into());
     worker.wait();
-    let mut next = Rust::on(&worker.queue, &peers.url, 1, false);
+    let mut next = Rust::start_on(&worker.queue, &peers.url, 1, false);
     assert_eq!(again.result().unwrap(), 7);
     std::fs::remove_file(file).unwrap();
-    // A task that kills each worker costs as many as it may, and ends.
+    // A task that kills each worker may kill two, because it has one retry. Then it ends.
     let poison = cluster.with(TaskOptions::new().retries(1)).submit(crash, 1);
     next.wait();
-    let mut next = Rust::on(&worker.queue, &peers.url, 1, false);
+    let mut next = Rust::start_on(&worker.queue, &peers.url, 1, false);
     next.wait();
-    let _last = Rust::on(&worker.queue, &peers.url, 1, false);
+    let _last = Rust::start_on(&worker.queue, &peers.url, 1, false);
     assert!(matches!(poison.result(), Err(Error::WorkerDied(_))));
     assert_eq!(cluster.submit(sum_to, 3).result().unwrap(), 6);
 }
@@ -187,6 +187,6 @@ fn a_warm_stop_finishes_what_runs(peers: &Peers) {
     assert_eq!(future.result().unwrap(), 7);
     assert!(worker.wait().success());
     assert!(!after.is_done(), "it takes nothing more");
-    let _next = Rust::on(&worker.queue, &peers.url, 1, true);
+    let _next = Rust::start_on(&worker.queue, &peers.url, 1, true);
     assert_eq!(after.result().unwrap(), 10);
 }

@@ -1,4 +1,4 @@
-//! Connections that are encrypted, and those that must not be made.
+//! Encrypted connections, and the refusal of brokers that are not trusted.
 
 use std::fs;
 use std::net::TcpListener;
@@ -12,10 +12,10 @@ use crate::support::{Broker, Scripted, client, folder, same, same_number, unique
 
 crate::tests! { a_broker_is_trusted_by_its_certificate_only }
 
-/// Set for a process of the tests that is to be a client: the URL and the queue.
+/// The environment variables that make a process of the tests a client: the URL and the queue.
 const CLIENT: [&str; 2] = ["CF_TEST_TLS_URL", "CF_TEST_TLS_QUEUE"];
 
-/// Is a client, if this process was started for that. It succeeds if its task does, and else says why not.
+/// Runs as a client, if this process was started as one. It fails with a message if it cannot connect.
 pub(crate) fn serve() -> Option<ExitCode> {
     let [url, queue] = CLIENT.map(|name| std::env::var(name).ok());
     let cluster = match CeleryExecutor::builder(&url?).queue(&queue?).build() {
@@ -28,7 +28,7 @@ pub(crate) fn serve() -> Option<ExitCode> {
     Some(if matches!(same_number(&cluster, 7).result(), Ok(7)) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Makes a certificate for 127.0.0.1, and that of who has signed it.
+/// Makes a certificate for 127.0.0.1, that of the authority that has signed it, and that of another authority.
 fn certify(folder: &Path) {
     let commands = "
         openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 1 -subj /CN=ca

@@ -1,4 +1,4 @@
-//! What goes wrong with a worker of this crate, with its messages, and with the broker and the clients that it works for.
+//! Faults of a worker of this crate, of its messages, of its broker and of its clients.
 
 use std::fs::File;
 use std::thread;
@@ -65,10 +65,10 @@ fn a_cold_stop_gives_up_what_runs(peers: &Peers) {
         begun.wait();
         stopper.cold();
     });
-    let _next = Rust::on(&queue, &peers.url, 1, false);
+    let _next = Rust::start_on(&queue, &peers.url, 1, false);
     assert!(matches!(held.result(), Err(Error::WorkerDied(_))), "it had begun");
     assert_eq!(after.result().unwrap(), 10);
-    // It goes on, on the thread that nobody waits for.
+    // The aborted task still runs, on a thread that nobody waits for.
     go.open();
 }
 
@@ -80,7 +80,7 @@ fn a_warm_stop_becomes_a_cold_one(peers: &Peers) {
         begun.wait();
         stopper.warm();
     });
-    let _next = Rust::on(&queue, &peers.url, 1, false);
+    let _next = Rust::start_on(&queue, &peers.url, 1, false);
     assert!(matches!(held.result(), Err(Error::WorkerDied(_))));
     go.open();
     let retried = cluster.with(TaskOptions::new().retries(1));
@@ -105,10 +105,10 @@ fn a_worker_that_is_frozen_costs_what_it_ran(peers: &Peers) {
     let cluster = client(&peers.url, &worker.queue);
     let (held, begun, go) = submit_held(&cluster);
     begun.wait();
-    // So that its heartbeats, one in two seconds, are heard before it is silent.
+    // The client hears a heartbeat of the worker meanwhile. There is one every two seconds.
     assert_eq!(cluster.wait_for_workers(2, Duration::from_secs(5)), 1);
     worker.signal("-STOP");
-    // Nothing is heard of it any more.
+    // The client hears no more heartbeats, and ends the task.
     assert!(matches!(held.result(), Err(Error::WorkerDied(_))));
     worker.signal("-CONT");
     go.open();
@@ -123,7 +123,7 @@ fn a_worker_outlives_its_broker(_: &Peers) {
     begun.wait();
     broker.stop();
     broker.start_again();
-    // Its message is delivered again, and known.
+    // The message of the running task is delivered again, and the worker knows it.
     let after = cluster.submit(sum_to, 4);
     go.open();
     assert_eq!(held.result().unwrap(), 7, "it was run once, by the worker that had it");
@@ -166,7 +166,7 @@ impl Publisher {
         Self { raw, queue: queue.into(), replies, answers }
     }
 
-    /// Returns what a message of Celery has, for a task with this name and id.
+    /// Returns the properties of a message that calls a task.
     pub(crate) fn properties(&self, task: &str, id: &str) -> BasicProperties {
         let mut headers = FieldTable::default();
         for (key, value) in [("task", task), ("id", id)] {
@@ -215,7 +215,7 @@ fn a_task_whose_client_is_gone_is_given_up(peers: &Peers) {
     let worker = Rust::start(&peers.url, 1, true);
     let publisher = Publisher::new(peers, &worker.queue);
     let path = std::env::temp_dir().join(unique("touched"));
-    // A client of this crate says how often a task may be run again.
+    // The header marks a client of this crate, of which a missing queue for answers means that it is gone.
     let orphan = |task: &str, id: &str| {
         let properties = publisher.properties(task, id).with_reply_to("no.such.queue".into());
         let mut headers = properties.headers().clone().unwrap();
@@ -268,7 +268,7 @@ fn a_copy_of_a_message_is_not_run(peers: &Peers) {
     publisher.publish(publisher.properties("tests.hold", "1"), &body);
     begun.wait();
     publisher.publish(publisher.properties("tests.hold", "1"), &body);
-    // When this has come back, the copy has been looked at.
+    // When this task is answered, the worker has handled the copy.
     publisher.publish(publisher.properties("tests.sum_to", "2"), "[[3], {}, {}]");
     let seen: Vec<_> = (0..3).map(|_| publisher.answer()).collect();
     assert!(seen.iter().any(|answer| answer["result"] == json!(6)), "{seen:?}");
@@ -288,7 +288,7 @@ fn a_copy_that_comes_after_the_end_is_not_run(peers: &Peers) {
         headers.insert("cf-retries".into(), AMQPValue::LongInt(0));
         properties.with_headers(headers)
     };
-    // Its client publishes it again after a restart of the broker, if it does not know that the broker had it.
+    // A client publishes a message again after a restart of the broker, if it does not know that the broker had it.
     publisher.publish(properties(&publisher), &body);
     publisher.publish(properties(&publisher), &body);
     publisher.publish(publisher.properties("tests.sum_to", "2"), "[[3], {}, {}]");
@@ -311,11 +311,11 @@ fn a_task_is_run_once_though_its_client_sends_it_twice(peers: &Peers) {
     let (held, begun, go) = submit_held(&cluster);
     begun.wait();
     proxy.cut_lossy();
-    // It is connected again, and has sent what was submitted before this.
+    // The client is connected again, and has published what was submitted before this task.
     assert_eq!(same_number(&cluster.on(&other), 7).result().unwrap(), 7);
     go.open();
     assert_eq!(held.result().unwrap(), 7);
-    // The only slot is free: nobody waits at the door again.
+    // The only slot is free, so the copy does not run.
     assert_eq!(cluster.submit(sum_to, 4).result().unwrap(), 10);
 }
 
@@ -323,7 +323,7 @@ fn a_broker_that_refuses_a_worker_is_named(peers: &Peers) {
     let wrong = Worker::builder(&peers.url.replace("guest:guest", "guest:secret")).build().unwrap();
     let error = wrong.run().unwrap_err();
     assert!(matches!(error, ConnectError::Broker { .. }) && !error.to_string().contains("secret"), "{error}");
-    // Exclusive to the connection that has declared it.
+    // An exclusive queue can be used only by the connection that has declared it.
     let raw = Raw::connect(&peers.url);
     let queue = unique("exclusive");
     let options = lapin::options::QueueDeclareOptions { exclusive: true, ..Default::default() };

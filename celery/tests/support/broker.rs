@@ -6,22 +6,22 @@ use std::sync::Mutex;
 
 use super::{Machines, file, folder, script, script_by, unique};
 
-/// The folders of the nodes that are there.
+/// The folders of the nodes that run.
 static RUNNING: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-/// Ends the nodes of tests that hang, which keep theirs.
+/// Ends the nodes of tests that hang, which do not drop theirs.
 pub(super) fn end_all() {
     let running = std::mem::take(&mut *RUNNING.lock().unwrap());
     running.iter().for_each(|folder| end(folder));
 }
 
 fn end(folder: &Path) {
-    // At once: its data goes, too.
+    // The node is killed, because its data is deleted, too.
     let _ = script(&file("examples/broker.sh"), &["kill".as_ref(), folder.as_os_str()], &[]);
     let _ = std::fs::remove_dir_all(folder);
 }
 
-/// A node whose files are in `target`, and which ends with this.
+/// A node whose files are in `target`. Dropping it ends the node.
 pub(crate) struct Broker {
     folder: PathBuf,
     pub(crate) url: String,
@@ -53,7 +53,7 @@ impl Broker {
         Ok(Self { folder, url })
     }
 
-    /// Starts a node on a machine of its own, for all the others.
+    /// Starts a node on the first machine.
     pub(crate) fn start_on(machines: &Machines, name: &str) -> Result<Self, String> {
         let folder = folder(&unique(name));
         let settings = "loopback_users.guest = false\n";

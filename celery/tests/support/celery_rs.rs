@@ -1,4 +1,4 @@
-//! The program of celery-rs, which is built by cargo.
+//! Builds the program of celery-rs with cargo.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use super::{file, folder};
 
-/// Returns the path of the program. It is built once, and kept.
+/// Returns the path of the program. It is built at the first call, and kept between runs.
 ///
 /// # Errors
 ///
@@ -20,7 +20,7 @@ fn build() -> Result<PathBuf, String> {
     let target = folder("celery-rs");
     let mut cargo = Command::new(option_env!("CARGO").unwrap_or("cargo"));
     cargo.args(["build", "--quiet", "--manifest-path"]).arg(file("tests/celery_rs/Cargo.toml"));
-    // What is said to the build of this program is not meant for that one.
+    // The flags for the build of this program must not change that one.
     cargo.env("CARGO_TARGET_DIR", &target).env_remove("RUSTFLAGS").stdin(Stdio::null());
     let output = cargo.output().map_err(|error| format!("cargo is missing: {error}"))?;
     if output.status.success() {

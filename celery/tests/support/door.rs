@@ -1,4 +1,4 @@
-//! [`Door`]: tells when a task of another program has begun.
+//! [`Door`]: shows when a task of another program has begun, and holds it up.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ impl Door {
         Self(path)
     }
 
-    /// Returns what to give to the task.
+    /// Returns the path, as an argument for the task.
     pub(crate) fn path(&self) -> Option<String> {
         Some(self.0.to_str().expect("a path in UTF-8").to_owned())
     }

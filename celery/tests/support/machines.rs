@@ -1,7 +1,7 @@
-//! [`Machines`]: some machines on this one, and a network between them that a test can cut.
+//! [`Machines`]: network namespaces that act as machines, and a network between them that a test can cut.
 //!
-//! Each has a network namespace of its own, so nothing of it is seen outside. One has the broker, and a cable to each of
-//! the others. A cut takes the broker's end of a cable away: the machine at the other end still sends, and hears nothing.
+//! The namespaces cannot be reached from outside. One has the broker, and a cable to each of the others. A cut takes
+//! down the broker's end of a cable: the machine at the other end still sends, and receives nothing.
 
 use std::ffi::OsStr;
 use std::process::{Command, Stdio};
@@ -9,13 +9,13 @@ use std::sync::{Mutex, Once};
 
 use super::unique;
 
-/// Where the broker is. The others have the addresses that follow.
+/// The address of the broker. The other machines have the addresses that follow.
 const BROKER: &str = "10.77.0.1";
 
-/// The namespaces that are there.
+/// The namespaces that exist.
 static RUNNING: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Ends the machines of tests that hang, which keep theirs.
+/// Deletes the namespaces of tests that hang, which do not drop theirs.
 pub(super) fn end_all() {
     std::mem::take(&mut *RUNNING.lock().unwrap()).iter().for_each(|namespace| end(namespace));
 }
@@ -24,7 +24,7 @@ fn end(namespace: &str) {
     let _ = ip(&format!("netns del {namespace}"));
 }
 
-/// Runs `ip`, and returns what it says has gone wrong.
+/// Runs `ip`. Returns its error message if it fails.
 fn ip(arguments: &str) -> Result<(), String> {
     run("ip", arguments)
 }
@@ -36,15 +36,15 @@ fn run(program: &str, arguments: &str) -> Result<(), String> {
     if output.status.success() { Ok(()) } else { Err(format!("`{program} {arguments}` fails: {}", said())) }
 }
 
-/// They end with this, but not what runs on them.
+/// Dropping it deletes the namespaces. Programs that run in them are not ended.
 pub(crate) struct Machines {
     /// The first has the broker.
     namespaces: Vec<String>,
 }
 
 impl Machines {
-    /// Makes a machine for the broker, and `count` others. If the kernel can do that, each message between them takes its
-    /// time, and some are lost.
+    /// Makes a machine for the broker, and `count` others. If the kernel supports it, packets between them are delayed,
+    /// and some are lost.
     ///
     /// # Errors
     ///
@@ -85,7 +85,7 @@ impl Machines {
         BROKER
     }
 
-    /// Returns a command that runs a program on a machine. The one of the broker is 0.
+    /// Returns a command that runs a program on a machine. The machine of the broker has the number 0.
     pub(crate) fn command(&self, number: usize, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.namespaces[number]]).arg(program);

@@ -1,4 +1,4 @@
-//! A private broker and Python's side of Celery, for tests. What is started here is ended by its id.
+//! Starts private brokers, workers and clients for tests, and ends them by their ids.
 
 // Not every program of tests uses all of it.
 #![allow(dead_code, unused_imports)]
@@ -30,14 +30,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use concurrent_futures_celery::CeleryExecutor;
 
-/// Ends what tests that hang have started, and keep.
+/// Ends what tests that hang have started.
 pub(crate) fn end_all() {
     program::end_all();
     broker::end_all();
     machines::end_all();
 }
 
-/// Returns a name that nothing else has, for a queue.
+/// Returns a unique name, for a queue or a folder.
 pub(crate) fn unique(what: &str) -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     format!("{what}-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
@@ -60,12 +60,12 @@ fn file(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// Runs a script, and returns what it prints, or what it says has gone wrong.
+/// Runs a script. Returns its output, or its error message if it fails.
 fn script(path: &Path, arguments: &[&OsStr], environment: &[(&str, &str)]) -> Result<String, String> {
     script_by(Command::new("bash"), path, arguments, environment)
 }
 
-/// As [`script`], by a command that runs `bash` somewhere.
+/// Runs a script like [`script`], by a command that runs `bash` on some machine.
 fn script_by(
     mut bash: Command,
     path: &Path,

@@ -5,20 +5,20 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 
-/// The process groups of the programs that are there.
+/// The process groups of the programs that run.
 static RUNNING: Mutex<Vec<u32>> = Mutex::new(Vec::new());
 
-/// Ends the programs of tests that hang, which keep theirs.
+/// Ends the programs of tests that hang, which do not drop theirs.
 pub(super) fn end_all() {
     std::mem::take(&mut *RUNNING.lock().unwrap()).into_iter().for_each(end);
 }
 
 fn end(group: u32) {
-    // It says so where all of them have ended by themselves.
+    // `kill` writes an error if all processes of the group have ended by themselves.
     let _ = Command::new("kill").args(["-KILL", "--", &format!("-{group}")]).stderr(Stdio::null()).status();
 }
 
-/// A program that leads a process group. All of the group ends with this.
+/// A program that leads a process group. Dropping it ends the whole group.
 pub(crate) struct Program(pub(crate) Child);
 
 impl Program {
@@ -38,8 +38,8 @@ impl Program {
         assert!(sent.expect("kill").success());
     }
 
-    /// Waits until it has a line with this text on its error stream, which is a pipe. Returns `false` if it ends before.
-    /// `each` gets each line, from then on in another thread, so that the program never waits for a reader.
+    /// Waits until a line on its error stream, which must be a pipe, has this text. Returns `false` if the program ends
+    /// before. `each` gets each line, later ones in another thread, so that the program never blocks on the pipe.
     pub(crate) fn has_said(&mut self, text: &str, mut each: impl FnMut(&str) + Send + 'static) -> bool {
         let mut lines = BufReader::new(self.0.stderr.take().expect("a pipe")).lines().map_while(Result::ok);
         let has_said = lines.by_ref().inspect(|line| each(line)).any(|line| line.contains(text));
@@ -52,7 +52,7 @@ impl Program {
         self.0.wait().expect("a child")
     }
 
-    /// Ends it and the processes that it has started at once, as a crash of its machine would.
+    /// Kills it and the processes that it has started, as a crash of its machine would.
     pub(crate) fn kill(&mut self) {
         end(self.0.id());
         let _ = self.0.wait();

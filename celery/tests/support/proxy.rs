@@ -1,4 +1,4 @@
-//! [`Proxy`]: a way to the broker that a test can cut.
+//! [`Proxy`]: a TCP proxy of the broker whose connections a test can cut.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -13,20 +13,21 @@ pub(crate) struct Proxy {
 #[derive(Default)]
 struct State {
     is_cut: bool,
-    /// Bytes are kept, so neither side is told of anything.
+    /// Bytes are held back, and neither side notices.
     is_silent: bool,
-    /// The connection whose bytes are lost, by its number among all that there were, and whether those to the broker are.
+    /// The number of the connection that loses bytes, counted from the first one that was made, and whether it loses
+    /// those to the broker or those from it.
     lossy: Option<(usize, bool)>,
-    /// Something was lost.
+    /// Whether bytes were lost.
     has_lost: bool,
     /// Both ends of each connection.
     connections: Vec<[TcpStream; 2]>,
-    /// How many connections there were before those.
+    /// How many connections were cut before those.
     cut: usize,
 }
 
 impl Proxy {
-    /// Makes a way to the broker of a URL.
+    /// Starts a proxy of the broker at `url`.
     pub(crate) fn new(url: &str) -> Self {
         let (login, broker) = url.rsplit_once('@').expect("a URL with a login");
         let broker: SocketAddr = broker.parse().expect("an address");
@@ -34,7 +35,7 @@ impl Proxy {
         let url = format!("{login}@{}", listener.local_addr().expect("an address"));
         let state = Arc::<(Mutex<State>, Condvar)>::default();
         let shared = Arc::clone(&state);
-        // It ends with the program.
+        // The thread ends with the program.
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 let mut state = shared.0.lock().unwrap();
@@ -70,7 +71,7 @@ impl Proxy {
         Self { url, state }
     }
 
-    /// Ends all connections, and lets no new one through.
+    /// Cuts all connections, and refuses new ones.
     pub(crate) fn cut(&self) {
         let mut state = self.state.0.lock().unwrap();
         state.is_cut = true;
@@ -80,13 +81,13 @@ impl Proxy {
         }
     }
 
-    /// Loses what is sent on the connection that was made last: what the broker is sent, or what it sends.
+    /// Drops the bytes on the newest connection from now on: those to the broker, or those from it.
     pub(crate) fn lose(&self, is_to_broker: bool) {
         let mut state = self.state.0.lock().unwrap();
         state.lossy = Some((state.cut + state.connections.len() - 1, is_to_broker));
     }
 
-    /// Blocks until something was lost, and then ends that connection.
+    /// Blocks until bytes were lost, and then cuts that connection.
     pub(crate) fn cut_lossy(&self) {
         let state = self.state.0.lock().unwrap();
         let state = self.state.1.wait_while(state, |state| !state.has_lost).unwrap();
@@ -96,7 +97,7 @@ impl Proxy {
         }
     }
 
-    /// Keeps all bytes from now on.
+    /// Holds back all bytes from now on.
     pub(crate) fn be_silent(&self) {
         self.state.0.lock().unwrap().is_silent = true;
     }

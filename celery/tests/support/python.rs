@@ -8,16 +8,17 @@ use std::sync::OnceLock;
 
 use super::{Program, file, folder, script, unique};
 
-/// A worker with the tasks of `examples/python/tasks.py`, on a queue of its own. It ends with this.
+/// A worker with the tasks of `examples/python/tasks.py`. Dropping it ends the worker.
 pub(crate) struct Python {
     program: Program,
     pub(crate) queue: String,
     pub(crate) name: String,
-    /// What it says, for whoever looks for the reason of a failure.
+    /// The file with its log, which is kept if a test fails.
     log: PathBuf,
 }
 
-/// Returns the folder with the programs of an environment that has Celery. It is made once, and kept.
+/// Returns the folder with the programs of an environment that has Celery. It is made at the first call, and kept
+/// between runs.
 ///
 /// # Errors
 ///
@@ -28,7 +29,8 @@ pub(crate) fn programs() -> Result<PathBuf, String> {
     PROGRAMS.get_or_init(make).clone()
 }
 
-/// Runs a script of `tests/peers/scripts`, which finds the tasks of `examples/python`, and fails with what it says.
+/// Runs a script of `tests/peers/scripts`, which can import the tasks of `examples/python`. Panics with its output if
+/// it fails.
 #[track_caller]
 pub(crate) fn run(url: &str, name: &str, environment: &[(&str, &str)]) {
     let python = programs().expect("Python's Celery").join("python");
@@ -47,7 +49,7 @@ impl Python {
         Self::start_on(url, slots, &unique("python"))
     }
 
-    /// As [`start`](Self::start), on the queue of another one.
+    /// Starts a worker like [`start`](Self::start), on the queue of another one.
     pub(crate) fn start_on(url: &str, slots: usize, queue: &str) -> Result<Self, String> {
         let (queue, name) = (queue.to_owned(), format!("{}@test", unique("python")));
         let mut command = Command::new(programs()?.join("celery"));
@@ -55,7 +57,7 @@ impl Python {
             .args(["-A", "tasks", "worker", "-Q", &queue, "-n", &name, "-c", &slots.to_string(), "--without-mingle"])
             .args(["-l", "info", "--without-gossip"])
             .env("CELERY_BROKER_URL", url)
-            // It refuses to be root otherwise, or says much about it.
+            // Otherwise Celery refuses to run as root, or warns at length.
             .env("C_FORCE_ROOT", "1")
             .current_dir(file("examples/python"))
             .stdout(Stdio::null())
@@ -71,7 +73,7 @@ impl Python {
         }
     }
 
-    /// Ends the worker and its processes at once, as a crash of its machine would.
+    /// Kills the worker and its processes, as a crash of its machine would.
     pub(crate) fn kill(&mut self) {
         self.program.kill();
     }

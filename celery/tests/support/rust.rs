@@ -8,19 +8,19 @@ use concurrent_futures_celery::Worker;
 
 use super::{Program, unique};
 
-/// Set for a process of the tests that is to be a worker: its queue.
+/// The environment variable that makes a process of the tests a worker. It has the name of its queue.
 const QUEUE: &str = "CF_TEST_QUEUE";
-/// How many slots it has.
+/// The variable that has its number of slots.
 const SLOTS: &str = "CF_TEST_SLOTS";
-/// Set if its executor is one of processes.
+/// The variable that is set if its executor is a pool of processes.
 const PROCESSES: &str = "CF_TEST_PROCESSES";
-/// Its name.
+/// The variable that has its name.
 const NAME: &str = "CF_TEST_NAME";
 
-/// What a worker says in its log when it takes tasks.
+/// The text in the log of a worker that takes tasks.
 pub(crate) const READY: &str = "takes tasks from";
 
-/// A worker with the tasks of the test program, on a queue of its own or on that of another. It ends with this.
+/// A worker with the tasks of the test program. Dropping it ends the worker.
 pub(crate) struct Rust {
     program: Program,
     pub(crate) queue: String,
@@ -45,16 +45,16 @@ impl log::Log for Log {
 impl Rust {
     /// Starts a worker with this many slots, each of which is a process or a thread.
     pub(crate) fn start(url: &str, slots: usize, processes: bool) -> Self {
-        Self::on(&unique("rust"), url, slots, processes)
+        Self::start_on(&unique("rust"), url, slots, processes)
     }
 
     /// Starts a worker on a queue, and returns when it takes tasks.
-    pub(crate) fn on(queue: &str, url: &str, slots: usize, processes: bool) -> Self {
-        Self::by(Command::new(std::env::current_exe().expect("a path")), queue, url, slots, processes)
+    pub(crate) fn start_on(queue: &str, url: &str, slots: usize, processes: bool) -> Self {
+        Self::start_by(Command::new(std::env::current_exe().expect("a path")), queue, url, slots, processes)
     }
 
-    /// As [`on`](Self::on), by a command that runs this program somewhere.
-    pub(crate) fn by(mut command: Command, queue: &str, url: &str, slots: usize, processes: bool) -> Self {
+    /// Starts a worker like [`start_on`](Self::start_on), by a command that runs this program on some machine.
+    pub(crate) fn start_by(mut command: Command, queue: &str, url: &str, slots: usize, processes: bool) -> Self {
         let name = format!("{}@test", unique("rust"));
         command.env("CELERY_BROKER_URL", url).env(QUEUE, queue).env(SLOTS, slots.to_string()).env(NAME, &name);
         if processes {
@@ -70,7 +70,7 @@ impl Rust {
         self.program.signal(name);
     }
 
-    /// Ends it at once. The processes that it has started see to themselves.
+    /// Kills it. The processes that it has started notice that and end.
     pub(crate) fn kill(&mut self) {
         let _ = self.program.0.kill();
         self.wait();

@@ -1,4 +1,4 @@
-//! [`Scripted`]: a worker that answers as a test says.
+//! [`Scripted`]: a worker whose answers a test chooses.
 
 use std::collections::VecDeque;
 use std::thread::JoinHandle;
@@ -43,12 +43,12 @@ pub(crate) fn same(called: &Called) -> Vec<Answer> {
     vec![called.success(called.args[0].clone())]
 }
 
-/// Calls a task that a scripted worker knows, with a number.
+/// Calls the task `same` of a scripted worker with a number.
 pub(crate) fn same_number(executor: &impl Executor, n: u64) -> Future<u64> {
     executor.with(TaskOptions::new().name("same")).submit(|n: u64| n, n)
 }
 
-/// A connection on which a test can do what it likes.
+/// A connection to the broker, for what the crate does not offer.
 pub(crate) struct Raw {
     pub(crate) connection: Connection,
     pub(crate) channel: Channel,
@@ -74,7 +74,7 @@ impl Raw {
     }
 }
 
-/// A worker of one slot. It ends with this.
+/// A worker with one slot. Dropping it ends the worker.
 pub(crate) struct Scripted {
     raw: Raw,
     thread: Option<JoinHandle<()>>,
@@ -113,7 +113,7 @@ impl Scripted {
                         .with_content_type(content_type.into())
                         .with_correlation_id(called.id.as_str().into());
                     let (to, options) = (called.reply_to.as_str().into(), BasicPublishOptions::default());
-                    // An error: the test is over.
+                    // It fails if the test is over.
                     let _ = block_on(channel.basic_publish("".into(), to, options, &body, properties));
                 }
                 let _ = block_on(message.ack(BasicAckOptions::default()));
@@ -125,7 +125,7 @@ impl Scripted {
 
 impl Drop for Scripted {
     fn drop(&mut self) {
-        // Its consumer ends with the connection.
+        // The consumer ends with the connection, and so does the thread.
         let _ = block_on(self.raw.connection.close(200, "done".into()));
         let ended = self.thread.take().expect("it was started").join();
         assert!(ended.is_ok() || std::thread::panicking());

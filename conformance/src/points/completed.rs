@@ -32,7 +32,7 @@ fn futures_come_in_completion_order(make: &Make) {
     for last in [2, 0, 1] {
         doors[last].open();
         assert_eq!(completed.next().unwrap().id(), tasks[last].id());
-        // Once the task itself is seen done, all sets have it.
+        // A task that is seen as done is in all sets that wait for it.
         tasks[last].wait();
     }
     assert!(completed.next().is_none() && completed.next().is_none());

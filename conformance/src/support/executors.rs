@@ -1,4 +1,4 @@
-//! Executors to test with: one that keeps its jobs, one that forgets them, and one that forwards them.
+//! Executors to test with: one that keeps its jobs, one that drops them, and one that forwards them.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -65,10 +65,10 @@ impl Backend for Held {
     }
 }
 
-/// An executor that forgets its jobs. Its submitter panics with this text instead.
-pub struct Careless(pub &'static str);
+/// An executor that drops its jobs. Its submitter panics with this text.
+pub struct DropsJobs(pub &'static str);
 
-impl Backend for Careless {
+impl Backend for DropsJobs {
     fn execute(&self, job: Job) {
         drop(job);
     }

@@ -23,7 +23,7 @@ pub use door::{Door, enter, let_in, occupy_at_door, pass, pass_with};
 #[cfg(target_os = "linux")]
 pub use door::{say, wait_for_entry};
 pub use drops::{Drops, PanicsOnDrop, Token};
-pub use executors::{Careless, Forwarding, Held};
+pub use executors::{DropsJobs, Forwarding, Held};
 pub use gate::{Gate, Opener, gate, occupy, occupy_at};
 pub use log::logged;
 pub use marks::{mark, marks, pid};

@@ -21,7 +21,7 @@ pub(super) fn call(
     reply: Vec<u8>,
     out_of_band: &Arc<dyn OutOfBand>,
 ) -> Written {
-    // A bare `clone` is not noticed, because asking the system takes longer than many an item.
+    // The copy of a process that a bare `clone` makes is not noticed, because a system call takes longer than many items.
     let worker = generation();
     let made = FunctionAddress::make(enter, function, context, argument, reply, out_of_band);
     if generation() != worker {

@@ -187,7 +187,8 @@ fn simulate(seed: u64) {
     let mut sizes = HashMap::new();
     let mut futures: HashMap<FutureId, u32> = HashMap::new();
     let mut out = HashSet::new();
-    // What the broker and the workers have, and whether it is confirmed. A lost connection may leave two of one message.
+    // What the broker and the workers have, and whether it is confirmed. A lost connection may leave two of one
+    // message.
     let mut sent: Vec<(Outgoing, bool)> = Vec::new();
     let finish = |out: &mut HashSet<u32>, sizes: &HashMap<u32, usize>, job: u32, replies: usize| {
         assert!(out.insert(job), "{job} came out twice");

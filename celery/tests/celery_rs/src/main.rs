@@ -3,8 +3,8 @@
 //!     celery-rs-peer worker QUEUE        serves `peer.add` and `peer.fail` until it is killed
 //!     celery-rs-peer client QUEUE DOOR   calls the tasks of the tests, and fails if it does not get what they return
 //!
-//! celery-rs sends what tasks return to Redis, and to no queue of RabbitMQ. Its worker is given a place for results here
-//! that puts them into the queue that a task's message names, as celery-rs has written them.
+//! celery-rs sends results to Redis, and to no queue of RabbitMQ. So this program has a result backend for its worker,
+//! which publishes each result, as celery-rs has written it, to the queue that the message of the task names.
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
@@ -22,10 +22,10 @@ use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer
 use tokio_executor_trait::Tokio as Executor;
 use tokio_reactor_trait::Tokio as Reactor;
 
-/// Where the results of tasks go, by the ids of the tasks.
+/// The queues for the results of tasks, by the ids of the tasks.
 static REPLY_TO: Mutex<Option<HashMap<String, String>>> = Mutex::new(None);
 
-/// Notes where the result of a task goes. Without it, nobody is told.
+/// Notes the queue for the result of a task. Without one, the result is not published.
 fn note(id: &str, reply_to: Option<&String>) {
     if let Some(queue) = reply_to {
         REPLY_TO.lock().unwrap().get_or_insert_default().insert(id.to_owned(), queue.clone());
@@ -44,7 +44,7 @@ fn fail(task: &Self, text: String) -> TaskResult<i64> {
     Err(TaskError::ExpectedError(text))
 }
 
-/// What the worker of the tests has.
+/// The signatures of tasks that the worker of the tests has.
 #[celery::task(name = "tests.resize")]
 fn resize(path: String, width: u32) -> TaskResult<String> {
     unreachable!("{path} {width}: it runs elsewhere")
@@ -60,7 +60,7 @@ fn come(door: String) -> TaskResult<()> {
     unreachable!("{door}: it runs elsewhere")
 }
 
-/// Puts results into queues.
+/// A result backend that publishes results to queues.
 struct Answers(Channel);
 
 #[async_trait::async_trait]
@@ -130,14 +130,14 @@ async fn client(url: String, queue: &str, door: String) -> Result<(), Box<dyn Er
     let mut answers = channel.basic_consume(reply_to, "", options, FieldTable::default()).await?;
     let app = celery::app!(broker = AMQPBroker { url }, tasks = [], task_routes = ["*" => queue]).await?;
 
-    // As its users call tasks: nothing comes back, but the task runs.
+    // This is how users of celery-rs call tasks: the task runs, and there is no answer.
     app.send_task(come::new(door)).await?;
 
-    // The attribute has made these structs.
+    // The attribute `task` of celery-rs has made these structs.
     let small = resizeParams { path: "a.png".into(), width: 3 };
     let meta = call::<resize>(&app, queue, (&mut answers, reply_to), "1", small).await?;
     assert_eq!((meta.status, meta.result), (TaskState::Success, Some("a.png to 3".into())));
-    // It sends arguments by their names, and that function has one without a name.
+    // celery-rs sends keyword arguments, and the parameter of that function has no name.
     let text = panicParams { text: "no more flags".into() };
     let meta = call::<panic>(&app, queue, (&mut answers, reply_to), "2", text).await?;
     let result = meta.result.ok_or("an exception")?;

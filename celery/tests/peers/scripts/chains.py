@@ -1,4 +1,4 @@
-"""Chains, groups and links whose tasks are in Rust and in Python."""
+"""Runs chains, groups and links whose tasks are in Rust and in Python."""
 import os
 
 from celery import chain, group, signature
@@ -16,13 +16,13 @@ def in_python(name, *args, **options):
     return signature(name, args=args, app=app, queue=python, **options)
 
 
-# Python, Rust, Python, Rust.
+# The steps alternate between Python and Rust.
 steps = chain(
     in_python("tasks.add", 1, 2), in_rust("tests.sum_to"), in_python("tasks.add", 4), in_rust("tests.product", 2)
 )
 assert steps.apply_async().get(timeout=60) == (6 + 4) * 2
 
-# One that does not want the result, and a group.
+# An immutable step does not get the result of the one before it. A group runs as a whole.
 steps = chain(in_rust("tests.sum_to", 3), in_rust("tests.product", 2, 5, immutable=True))
 assert steps.apply_async().get(timeout=60) == 10
 assert group(in_rust("tests.sum_to", n) for n in range(4)).apply_async().get(timeout=60) == [0, 1, 3, 6]
@@ -35,7 +35,7 @@ try:
 except Exception as error:
     assert type(error).__name__ == "ParseIntError", repr(error)
 
-# What is called after success, and after failure: here tasks that answer.
+# Callbacks are called after success, and errbacks after failure. Here both are tasks that answer.
 linked = in_python("tasks.add", 10)
 frozen = linked.freeze()
 assert in_rust("tests.sum_to", 3).apply_async(link=linked).get(timeout=60) == 6
@@ -46,7 +46,7 @@ frozen = told.freeze()
 failing = in_rust("tests.parse", "x").apply_async(link_error=told)
 assert frozen.get(timeout=60) == len(failing.id)
 
-# One message for many calls. A client makes these of tasks that it knows by name only.
+# One message makes many calls. A client makes such messages of tasks that it knows only by name.
 one = {"task": "tests.product", "args": [], "kwargs": {}, "options": {}}
 star = signature("celery.starmap", kwargs={"task": one, "it": [(1, 2), (3, 4)]}, app=app, queue=rust)
 assert star.apply_async().get(timeout=60) == [2, 12]
@@ -54,7 +54,7 @@ each = signature("celery.map", kwargs={"task": {"task": "tests.sum_to"}, "it": [
 assert each.apply_async().get(timeout=60) == [1, 3, 6]
 
 
-# And of tasks that it has itself, in chunks.
+# It makes chunks of tasks that it has itself.
 @app.task(name="tests.product")
 def product(a, b):
     raise AssertionError("it runs in Rust")

@@ -35,9 +35,9 @@ assert isinstance(fails(call("never.heard.of", 1), "NotRegistered"), NotRegister
 assert isinstance(fails(call("tests.crash", 1), "WorkerLostError", "SIGABRT"), WorkerLostError)
 assert call("tests.sum_to", 3).get(timeout=60) == 6, "the worker goes on"
 
-# Many, more than there are slots.
+# There may be more tasks than slots.
 results = [call("tests.sum_to", n) for n in range(200)]
 assert [result.get(timeout=60) for result in results] == [n * (n + 1) // 2 for n in range(200)]
 
-# Without an answer.
+# A client may want no answer.
 call("tests.sum_to", 3, ignore_result=True)

@@ -39,14 +39,14 @@ later.revoke()
 while later.id not in inspect.revoked()[name]:
     pass
 
-# Other queues.
+# The worker takes tasks from another queue while it is told to.
 assert "ok" in app.control.add_consumer(queue + ".more", reply=True, destination=[name], timeout=10)[0][name]
 assert app.send_task("tests.sum_to", (4,), queue=queue + ".more").get(timeout=60) == 10
 assert "ok" in app.control.cancel_consumer(queue + ".more", reply=True, destination=[name], timeout=10)[0][name]
 assert [found["name"] for found in inspect.active_queues()[name]] == [queue]
 app.send_task("tests.sum_to", (4,), queue=queue + ".more")
 
-# What it does not know.
+# The worker refuses commands that it does not know.
 assert "error" in app.control.broadcast("pool_grow", reply=True, destination=[name], timeout=10)[0][name]
 
 open(go, "w").close()

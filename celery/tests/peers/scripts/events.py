@@ -1,4 +1,4 @@
-"""Hears what a worker in Rust tells."""
+"""Receives the events of a worker in Rust."""
 import os
 
 from tasks import app
@@ -22,7 +22,7 @@ def note(event):
 with app.connection() as connection:
     receiver = app.events.Receiver(connection, handlers={"*": note})
 
-    # Not before the receiver's queue is there.
+    # Tasks are sent only once the receiver has its queue, so that no event is missed.
     def ready(*_, **__):
         assert "ok" in app.control.enable_events(reply=True, destination=[name], timeout=10)[0][name]
         global good, bad, late

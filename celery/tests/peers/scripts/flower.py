@@ -1,4 +1,4 @@
-"""Looks at a worker in Rust with Flower, by its API."""
+"""Checks what the API of Flower shows of a worker in Rust."""
 import json
 import os
 import socket
@@ -26,7 +26,7 @@ try:
     said = []
     for line in flower.stderr:
         said.append(line)
-        # By then it has asked all workers for their events.
+        # When it is connected, Flower has asked all workers for their events.
         if "Connected to" in line:
             break
     else:
@@ -43,7 +43,7 @@ try:
         tasks = json.loads(get("/api/tasks"))
         return tasks.get(result.id, {}).get("state")
 
-    # Flower hears of them a little later than the client.
+    # Flower receives the events a little later than the client its answers.
     while (state(good), state(bad)) != ("SUCCESS", "FAILURE"):
         pass
     task = json.loads(get(f"/api/task/info/{good.id}"))

@@ -21,7 +21,7 @@ def fails(result, kind):
     raise AssertionError(f"it has returned {value!r}")
 
 
-# While it runs.
+# A task is revoked while it runs.
 running = call("tests.hang", door)
 open(door).close()
 waiting = call("tests.sum_to", 3)
@@ -29,19 +29,19 @@ waiting.revoke()
 running.revoke()
 running.revoke(terminate=True)
 fails(running, TaskRevokedError)
-# Before its start.
+# The other one was revoked before its start.
 fails(waiting, TaskRevokedError)
 
-# By its time limit.
+# A task ends at its time limit.
 late = call("tests.hang", door, time_limit=1)
 open(door).close()
 fails(late, TimeLimitExceeded)
 
-# Too late, and before its time.
+# A task that has expired is not run.
 past = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=1)
 fails(call("tests.sum_to", 3, expires=past), TaskRevokedError)
 assert call("tests.sum_to", 3, expires=60).get(timeout=60) == 6
-# Those that wait for their time need no slot.
+# Tasks that wait for their time need no slot.
 later = [call("tests.sum_to", 3, countdown=3600) for _ in range(3)]
 soon = call("tests.sum_to", 5, countdown=1)
 assert soon.get(timeout=60) == 15

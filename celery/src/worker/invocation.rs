@@ -1,8 +1,8 @@
-//! [`Call`]: what a message has called: a function of this program, once or for each item of a list.
+//! [`Invocation`]: what a message calls: a function of this program, once or for each item of a list.
 //!
 //! Celery has two tasks of its own that call another task for each item of a list, `celery.map` and `celery.starmap`.
-//! Their items are tasks of the executor, which run at the same time if it has workers for them. The outcome is the list of
-//! all results, or the failure of the first item, in their order, that has failed.
+//! Each item becomes a task of the executor, so items run at the same time if it has workers for them. The outcome is
+//! the list of all results, or the failure of the first item in the list that has failed.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -19,19 +19,19 @@ use crate::args::Arguments;
 
 /// Calls a task with each item of a list.
 const MAP: &str = "celery.map";
-/// Calls a task with each item of a list, which are lists of arguments.
+/// Calls a task with each item of a list, each of which is a list of arguments.
 const STARMAP: &str = "celery.starmap";
 
-pub(super) enum Call<'a> {
+pub(super) enum Invocation<'a> {
     Once(&'static Named, Arguments<'a>),
-    /// The arguments of each call, as a list.
+    /// The positional arguments of each call, as a JSON array.
     Each(&'static Named, Vec<String>),
 }
 
 /// The keyword arguments of `celery.map` and `celery.starmap`.
 #[derive(Deserialize)]
 struct Each<'a> {
-    /// A signature.
+    /// A signature, or the name of a task.
     task: Value,
     #[serde(borrow)]
     it: Vec<&'a RawValue>,
@@ -47,7 +47,7 @@ pub(super) fn unknown(task: &str) -> Error {
     Error::Decode(Decode::new(Part::Function, format!("no task named {task:?} is registered with this worker")))
 }
 
-impl<'a> Call<'a> {
+impl<'a> Invocation<'a> {
     pub(super) fn read(task: &str, arguments: Arguments<'a>) -> Result<Self, Error> {
         if task != MAP && task != STARMAP {
             return Ok(Self::Once(named::get(task).ok_or_else(|| unknown(task))?, arguments));
@@ -62,36 +62,39 @@ impl<'a> Call<'a> {
         Ok(Self::Each(named::get(inner).ok_or_else(|| unknown(inner))?, items.collect()))
     }
 
-    /// Has an executor make the call. Calls `done` with the outcome, in the thread that completes it, unless the arguments
-    /// cannot be read.
+    /// Submits the call to an executor. Calls `done` with the outcome, in the thread that completes the task.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Decode`] if the arguments cannot be read. `done` is not called then.
     pub(super) fn submit(
         self,
         executor: &dyn Backend,
         options: &TaskOptions,
-        most: usize,
+        max_size: usize,
         done: impl FnOnce(Outcome) + Send + 'static,
     ) -> Result<Box<dyn Handle>, Error> {
         match self {
             Self::Once(function, arguments) => {
                 let mut arguments = <dyn erased_serde::Deserializer<'_>>::erase(arguments);
-                let told =
-                    move |outcome: Result<&dyn erased_serde::Serialize, &Error>| done(Outcome::of(outcome, most));
-                function.submit(executor, options.clone(), &mut arguments, told)
+                let on_done =
+                    move |outcome: Result<&dyn erased_serde::Serialize, &Error>| done(Outcome::of(outcome, max_size));
+                function.submit(executor, options.clone(), &mut arguments, on_done)
             }
-            Self::Each(function, items) => submit_each(function, &items, executor, options, most, done),
+            Self::Each(function, items) => submit_each(function, &items, executor, options, max_size, done),
         }
     }
 }
 
-/// What the items have come to so far.
+/// The outcomes of the items so far.
 struct Gathered<D> {
     outcomes: Vec<Option<Outcome>>,
     left: usize,
-    /// Taken by the last.
+    /// Taken by the last outcome.
     done: Option<D>,
 }
 
-/// All items, as one.
+/// The handles of all items, as one handle.
 struct Handles(Vec<Box<dyn Handle>>);
 
 impl Handle for Handles {
@@ -108,31 +111,32 @@ fn submit_each<D: FnOnce(Outcome) + Send + 'static>(
     items: &[String],
     executor: &dyn Backend,
     options: &TaskOptions,
-    most: usize,
+    max_size: usize,
     done: D,
 ) -> Result<Box<dyn Handle>, Error> {
-    // The last to note its outcome ends the whole. One more than there are items, so that none does before all are submitted.
+    // The last outcome completes the call. `left` is one more than there are items, so that this cannot happen before
+    // all items are submitted.
     let outcomes = items.iter().map(|_| None).collect();
     let gathered = Arc::new(Mutex::new(Gathered { outcomes, left: items.len() + 1, done: Some(done) }));
     let mut handles = Handles(Vec::with_capacity(items.len()));
     for (position, item) in items.iter().enumerate() {
         let gathering = Arc::clone(&gathered);
-        let told = move |outcome: Result<&dyn erased_serde::Serialize, &Error>| {
-            note(&gathering, Some((position, Outcome::of(outcome, most))));
+        let on_done = move |outcome: Result<&dyn erased_serde::Serialize, &Error>| {
+            record(&gathering, Some((position, Outcome::of(outcome, max_size))));
         };
         let arguments = Arguments { args: item, kwargs: "{}" };
         let mut arguments = <dyn erased_serde::Deserializer<'_>>::erase(arguments);
-        match function.submit(executor, options.clone(), &mut arguments, told) {
+        match function.submit(executor, options.clone(), &mut arguments, on_done) {
             Ok(handle) => handles.0.push(handle),
-            Err(error) => note(&gathered, Some((position, Outcome::of_error(&error)))),
+            Err(error) => record(&gathered, Some((position, Outcome::of_error(&error)))),
         }
     }
-    note(&gathered, None);
+    record(&gathered, None);
     Ok(Box::new(handles))
 }
 
-/// Notes what an item has come to.
-fn note<D: FnOnce(Outcome)>(gathered: &Mutex<Gathered<D>>, outcome: Option<(usize, Outcome)>) {
+/// Records the outcome of an item, or that all items are submitted. The last call calls `done`.
+fn record<D: FnOnce(Outcome)>(gathered: &Mutex<Gathered<D>>, outcome: Option<(usize, Outcome)>) {
     let mut all = gathered.lock();
     if let Some((position, outcome)) = outcome {
         all.outcomes[position] = Some(outcome);
@@ -144,12 +148,12 @@ fn note<D: FnOnce(Outcome)>(gathered: &Mutex<Gathered<D>>, outcome: Option<(usiz
     let (outcomes, done) = (std::mem::take(&mut all.outcomes), all.done.take());
     drop(all);
     if let Some(done) = done {
-        done(together(outcomes.into_iter().flatten()));
+        done(combine(outcomes.into_iter().flatten()));
     }
 }
 
-/// Returns the list of all values, or the first outcome that is none.
-fn together(outcomes: impl Iterator<Item = Outcome>) -> Outcome {
+/// Returns the list of all values, or the first outcome that is not a value.
+fn combine(outcomes: impl Iterator<Item = Outcome>) -> Outcome {
     let mut list = String::from("[");
     for outcome in outcomes {
         match outcome {
@@ -172,7 +176,7 @@ mod tests {
 
     use concurrent_futures::{Error, InlineExecutor, Part, TaskOptions, task};
 
-    use super::{Call, is_known};
+    use super::{Invocation, is_known};
     use crate::args::Arguments;
     use crate::worker::outcome::Outcome;
 
@@ -188,10 +192,10 @@ mod tests {
 
     /// Returns the result in JSON, or the text of the failure.
     fn called(task: &str, args: &str, kwargs: &str) -> Result<Result<String, String>, Error> {
-        let (send, told) = channel();
+        let (send, on_done) = channel();
         let done = move |outcome| send.send(outcome).unwrap();
-        Call::read(task, Arguments { args, kwargs })?.submit(&InlineExecutor, &TaskOptions::new(), 1000, done)?;
-        Ok(match told.recv().unwrap() {
+        Invocation::read(task, Arguments { args, kwargs })?.submit(&InlineExecutor, &TaskOptions::new(), 1000, done)?;
+        Ok(match on_done.recv().unwrap() {
             Outcome::Value(text) => Ok(text),
             Outcome::Failed { failure, .. } | Outcome::Revoked { failure, .. } => Err(failure.message()),
         })

@@ -1,23 +1,24 @@
-//! [`Ids`]: ids that are remembered for a while.
+//! [`RecentIds`]: a set of ids, each of which is removed after a while.
 #![forbid(unsafe_code)]
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// The newest ids, each for a while. How many there are is limited, so that a worker does not grow for ever.
+/// Remembers ids for `kept_for`, and at most `max_len` of them, so that the memory of a worker stays bounded.
 #[derive(Debug)]
-pub(super) struct Ids {
-    most: usize,
+pub(super) struct RecentIds {
+    max_len: usize,
     kept_for: Duration,
     /// When each was added.
     added: HashMap<Box<str>, Instant>,
-    /// Oldest first. An id that was forgotten, and perhaps added anew, is still in here with its old time.
+    /// The ids in the order of their addition. An id that was forgotten, and perhaps added again, still has an entry
+    /// with its old time.
     order: VecDeque<(Instant, Box<str>)>,
 }
 
-impl Ids {
-    pub(super) fn new(most: usize, kept_for: Duration) -> Self {
-        Self { most, kept_for, added: HashMap::new(), order: VecDeque::new() }
+impl RecentIds {
+    pub(super) fn new(max_len: usize, kept_for: Duration) -> Self {
+        Self { max_len, kept_for, added: HashMap::new(), order: VecDeque::new() }
     }
 
     pub(super) fn add(&mut self, id: &str, now: Instant) {
@@ -27,7 +28,7 @@ impl Ids {
         }
         self.added.insert(id.into(), now);
         self.order.push_back((now, id.into()));
-        while self.order.len() > self.most {
+        while self.order.len() > self.max_len {
             self.drop_oldest();
         }
     }
@@ -65,13 +66,13 @@ impl Ids {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::Ids;
+    use super::RecentIds;
 
     const MINUTE: Duration = Duration::from_secs(60);
 
     #[test]
     fn the_newest_are_remembered_for_a_while() {
-        let (start, mut ids) = (Instant::now(), Ids::new(2, MINUTE));
+        let (start, mut ids) = (Instant::now(), RecentIds::new(2, MINUTE));
         ids.add("1", start);
         ids.add("1", start + MINUTE / 2);
         ids.add("2", start + MINUTE / 2);
@@ -85,7 +86,7 @@ mod tests {
 
     #[test]
     fn an_id_that_was_forgotten_counts_from_when_it_is_added_again() {
-        let (start, mut ids) = (Instant::now(), Ids::new(9, MINUTE));
+        let (start, mut ids) = (Instant::now(), RecentIds::new(9, MINUTE));
         ids.add("1", start);
         assert!(ids.forget("1") && !ids.forget("1"));
         ids.add("1", start + MINUTE / 2);

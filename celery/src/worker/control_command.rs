@@ -1,4 +1,4 @@
-//! [`Order`]: what a worker is told by Celery's remote control.
+//! [`ControlCommand`]: a command of Celery's remote control to workers.
 #![forbid(unsafe_code)]
 
 use serde::Deserialize;
@@ -6,16 +6,16 @@ use serde_json::{Map, Value};
 
 use crate::message::check_short;
 
-/// The body of an order.
+/// A command, as the body of its message has it.
 #[derive(Debug, Deserialize)]
-pub(super) struct Order {
+pub(super) struct ControlCommand {
     pub(super) method: String,
     #[serde(default)]
     arguments: Option<Map<String, Value>>,
-    /// The workers that it is for. `None`: all.
+    /// The workers that it is for. `None` means all workers.
     #[serde(default)]
     destination: Option<Vec<String>>,
-    /// Further workers that it is for, by a pattern of their names.
+    /// A pattern of the names of the workers that it is for. It does not count beside a destination.
     #[serde(default)]
     pattern: Option<String>,
     #[serde(default)]
@@ -26,37 +26,37 @@ pub(super) struct Order {
     pub(super) reply_to: Option<ReplyTo>,
 }
 
-/// Where the answer to an order goes.
+/// Where the answer to a command is published.
 #[derive(Debug, Deserialize)]
 pub(super) struct ReplyTo {
     pub(super) exchange: String,
     pub(super) routing_key: String,
 }
 
-impl Order {
-    /// Reads the body of an order.
+impl ControlCommand {
+    /// Reads a command.
     ///
     /// # Errors
     ///
     /// A sentence, also if it is to be answered to something that cannot be a queue.
     pub(super) fn read(body: &[u8]) -> Result<Self, String> {
-        let order: Self = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-        if let Some(ReplyTo { exchange, routing_key }) = &order.reply_to {
+        let command: Self = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        if let Some(ReplyTo { exchange, routing_key }) = &command.reply_to {
             let short = check_short("exchange", exchange).and(check_short("routing key", routing_key));
             short.map_err(|why| format!("it cannot be answered: {why}"))?;
         }
-        Ok(order)
+        Ok(command)
     }
 
-    /// Returns `true` if the order is for the worker of this name.
+    /// Returns `true` if the command is for the worker of this name.
     pub(super) fn is_for(&self, hostname: &str) -> bool {
         match (&self.destination, &self.pattern) {
-            (None, None) => true,
-            (Some(names), None) => names.iter().any(|name| name == hostname),
+            (Some(names), _) if !names.is_empty() => names.iter().any(|name| name == hostname),
+            (_, None) => true,
             (_, Some(pattern)) => match self.matcher.as_deref() {
                 None | Some("glob") => matches_glob(pattern.as_bytes(), hostname.as_bytes()),
                 Some(other) => {
-                    log::warn!("an order by the matcher {other:?} is left out: only glob is known");
+                    log::warn!("a control command with the matcher {other:?} is ignored: only glob is supported");
                     false
                 }
             },
@@ -71,7 +71,7 @@ impl Order {
         self.argument(name).as_str()
     }
 
-    /// Returns an argument that is one text or several.
+    /// Returns the texts of an argument that is one text or a list of them.
     pub(super) fn texts(&self, name: &str) -> Vec<&str> {
         match self.argument(name) {
             Value::Array(texts) => texts.iter().filter_map(Value::as_str).collect(),
@@ -80,10 +80,10 @@ impl Order {
     }
 }
 
-/// Matches `*` with anything, and `?` with one byte.
+/// Returns `true` if the text matches the pattern, in which `*` stands for any text and `?` for one byte.
 fn matches_glob(pattern: &[u8], text: &[u8]) -> bool {
     let (mut at, mut from) = ((0, 0), None);
-    // `from`: where to go on if what is behind the last star does not match.
+    // `from` is where to continue if the text does not match what follows the last star.
     while at.1 < text.len() {
         match pattern.get(at.0) {
             Some(b'*') => {
@@ -107,21 +107,23 @@ fn matches_glob(pattern: &[u8], text: &[u8]) -> bool {
 mod tests {
     use serde_json::json;
 
-    use super::{Order, matches_glob};
+    use super::{ControlCommand, matches_glob};
 
-    fn order(order: &serde_json::Value) -> Order {
-        Order::read(order.to_string().as_bytes()).unwrap()
+    fn command(command: &serde_json::Value) -> ControlCommand {
+        ControlCommand::read(command.to_string().as_bytes()).unwrap()
     }
 
     #[test]
     fn an_order_is_for_all_for_some_or_for_those_of_a_pattern() {
-        let all = order(&json!({"method": "ping", "arguments": null, "destination": null, "pattern": null}));
+        let all = command(&json!({"method": "ping", "arguments": null, "destination": null, "pattern": null}));
         assert!(all.is_for("rust@a"));
-        let some = order(&json!({"method": "ping", "destination": ["rust@b"]}));
+        let some = command(&json!({"method": "ping", "destination": ["rust@b"]}));
         assert!(some.is_for("rust@b") && !some.is_for("rust@a"));
-        let pattern = order(&json!({"method": "ping", "pattern": "rust@*", "matcher": "glob"}));
+        let pattern = command(&json!({"method": "ping", "pattern": "rust@*", "matcher": "glob"}));
         assert!(pattern.is_for("rust@a") && !pattern.is_for("celery@a"));
-        let unknown = order(&json!({"method": "ping", "pattern": ".*", "matcher": "pcre"}));
+        let both = command(&json!({"method": "ping", "destination": ["rust@b"], "pattern": "*", "matcher": "glob"}));
+        assert!(both.is_for("rust@b") && !both.is_for("rust@a"), "the destination counts");
+        let unknown = command(&json!({"method": "ping", "pattern": ".*", "matcher": "pcre"}));
         assert!(!unknown.is_for("rust@a"));
     }
 
@@ -143,12 +145,12 @@ mod tests {
 
     #[test]
     fn an_argument_is_one_text_or_several() {
-        let one = order(&json!({"method": "revoke", "arguments": {"task_id": "1"}}));
+        let one = command(&json!({"method": "revoke", "arguments": {"task_id": "1"}}));
         assert_eq!((one.texts("task_id"), one.text("signal")), (vec!["1"], None));
-        let two = order(&json!({"method": "revoke", "arguments": {"task_id": ["1", "2"]}}));
+        let two = command(&json!({"method": "revoke", "arguments": {"task_id": ["1", "2"]}}));
         assert_eq!(two.texts("task_id"), ["1", "2"]);
-        assert!(Order::read(b"{}").is_err());
+        assert!(ControlCommand::read(b"{}").is_err());
         let far = json!({"method": "ping", "reply_to": {"exchange": "", "routing_key": "x".repeat(256)}});
-        assert!(Order::read(far.to_string().as_bytes()).unwrap_err().contains("has 256 bytes"));
+        assert!(ControlCommand::read(far.to_string().as_bytes()).unwrap_err().contains("has 256 bytes"));
     }
 }

@@ -1,4 +1,4 @@
-//! [`Call`]: a function with its types erased, which another program can have called here.
+//! [`ErasedFunction`]: a function with its types erased, which another program can have called here.
 #![forbid(unsafe_code)]
 
 use std::any::TypeId;
@@ -34,7 +34,7 @@ impl<T: Send> Handle for Future<T> {
     }
 }
 
-/// Gets the outcome of a task.
+/// A callback that gets the outcome of a task.
 pub(super) type Done = Box<dyn FnOnce(Result<&dyn erased_serde::Serialize, &Error>) + Send>;
 
 type Submit = dyn Fn(&dyn Backend, TaskOptions, &mut dyn erased_serde::Deserializer<'_>, Done) -> Result<Box<dyn Handle>, Error>
@@ -42,15 +42,16 @@ type Submit = dyn Fn(&dyn Backend, TaskOptions, &mut dyn erased_serde::Deseriali
     + Sync;
 
 /// A function with its types erased.
-pub(super) struct Call {
-    /// The keys that the function has in tasks: as it is submitted if its `Err` is the task's error, and as it is submitted
-    /// if all that it returns is a value. An executor shall be able to tell that one of them is the wrong one.
+#[expect(missing_debug_implementations, reason = "it is passed on and not looked at")]
+pub struct ErasedFunction {
+    /// The keys that the function has in tasks: that of the right way to submit it, and that of `submit`. They differ if
+    /// its `Err` is the task's error. An executor finds its name by either, and so can tell that `submit` was wrong.
     pub(super) keys: [FunctionKey; 2],
     pub(super) is_fallible: bool,
     pub(super) submit: Box<Submit>,
 }
 
-impl Call {
+impl ErasedFunction {
     /// Erases the types of a function. `pointer` is the type of the pointer to it.
     pub(super) fn of<F, A, R>(function: F, pointer: TypeId) -> Self
     where
@@ -95,7 +96,7 @@ fn read<A: Payload>(argument: &mut dyn erased_serde::Deserializer<'_>) -> Outcom
     panics::catch(read).map_err(|error| unread(Part::Argument, error))
 }
 
-/// Has `done` called with the outcome of the task.
+/// Registers `done` as the callback that gets the outcome of the task.
 fn hand_over<R: Payload>(future: Future<R>, done: Done) -> Box<dyn Handle> {
     future.add_done_callback(move |outcome| match outcome {
         Ok(value) => done(Ok(&Caught(value))),
