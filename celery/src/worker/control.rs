@@ -125,12 +125,12 @@ impl Service {
     }
 
     fn described(&self, is_wanted: impl Fn(&Request) -> bool) -> Value {
-        let wanted = self.requests.values().filter(|request| is_wanted(request));
+        let wanted = self.requests.iter().filter(|request| is_wanted(request));
         wanted.map(|request| request.describe(&self.settings.name)).collect()
     }
 
     fn scheduled(&self) -> Value {
-        let held = self.requests.values().filter(|request| !request.is_running());
+        let held = self.requests.iter().filter(|request| !request.is_running());
         let describe = |request: &Request| {
             let description = request.describe(&self.settings.name);
             json!({ "eta": request.message.eta, "priority": request.delivery.priority, "request": description })
@@ -139,13 +139,13 @@ impl Service {
     }
 
     fn query(&self, ids: &[&str]) -> Value {
-        let found = ids.iter().filter_map(|id| self.requests.get_key_value(*id));
+        let found = ids.iter().filter_map(|id| self.requests.get(id));
         let state = |request: &Request| match request.stage {
             Stage::Running(_) => "active",
             Stage::Held { .. } => "scheduled",
         };
-        let describe = |(id, request): (&String, &Request)| {
-            (id.clone(), json!([state(request), request.describe(&self.settings.name)]))
+        let describe = |request: &Request| {
+            (request.message.id.clone(), json!([state(request), request.describe(&self.settings.name)]))
         };
         Value::Object(found.map(describe).collect())
     }

@@ -136,7 +136,7 @@ impl Service {
     pub(super) fn note_client_gone(&mut self, queue: &str) {
         log::debug!("the client with the queue {queue:?} for answers is gone");
         self.gone_clients.add(queue, Instant::now());
-        for request in self.requests.values().filter(|request| request.message.reply_to.as_deref() == Some(queue)) {
+        for request in self.requests.iter().filter(|request| request.message.reply_to.as_deref() == Some(queue)) {
             if let Stage::Running(running) = &request.stage {
                 running.handle.abort();
             }
@@ -147,13 +147,13 @@ impl Service {
     pub(super) async fn revoke(&mut self, session: &mut Session, ids: &[&str], terminate: bool) -> Result<(), Lost> {
         for id in ids {
             self.revoked.add(id, Instant::now());
-            match self.requests.get(*id) {
+            match self.requests.get(id) {
                 Some(Request { stage: Stage::Running(running), .. }) => {
                     // The executor may not have started the task yet: then it is cancelled.
                     let _ = if terminate { running.handle.abort() } else { running.handle.cancel() };
                 }
                 Some(_) => {
-                    if let Some(request) = self.requests.remove(*id) {
+                    if let Some(request) = self.requests.remove(id) {
                         self.end(session, Ended::new(request, Outcome::revoked(false))).await?;
                         self.adjust_slots(session).await?;
                     }

@@ -43,11 +43,11 @@ impl Service {
             (message.args_shown, message.kwargs_shown) = (HIDDEN.into(), HIDDEN.into());
         }
         let now = Instant::now();
-        if let Some(request) = self.requests.get_mut(&message.id) {
+        if let Some(delivery) = self.requests.delivery(&message.id) {
             // The task runs here. If it had no tag, this is its message, delivered again. Otherwise it is a copy, which
             // the client has published because it did not know whether the broker had the first one.
-            match request.delivery.tag {
-                None => request.delivery.tag = Some(tag),
+            match delivery.tag {
+                None => delivery.tag = Some(tag),
                 Some(_) => session.ack(tag).await?,
             }
             return Ok(());
@@ -87,7 +87,7 @@ impl Service {
             Decision::Run => self.start(session, message, delivery, &data).await,
             Decision::Hold(wait) => {
                 let stage = Stage::Held { hold: Hold::new(now, wait), properties, body: data };
-                self.requests.insert(message.id.clone(), Request { message, delivery, stage });
+                self.requests.insert(Request { message, delivery, stage });
                 if self.phase == Phase::Serving {
                     self.adjust_slots(session).await
                 } else {
@@ -184,8 +184,7 @@ impl Service {
         match message.in_span(|| call.submit(&*self.executor, &options, max_size, done)) {
             Ok(handle) => {
                 let running = Running { handle, embed, since, started };
-                let request = Request { message, delivery, stage: Stage::Running(running) };
-                self.requests.insert(request.message.id.clone(), request);
+                self.requests.insert(Request { message, delivery, stage: Stage::Running(running) });
                 Ok(())
             }
             Err(error) => self.end(session, Ended::unstarted(message, delivery, Outcome::of_error(&error))).await,

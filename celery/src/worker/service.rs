@@ -21,7 +21,6 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
-use std::mem;
 use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender};
@@ -103,7 +102,7 @@ impl Service {
             inputs,
             stopper,
             stops,
-            requests: Requests::new(),
+            requests: Requests::default(),
             unsent: Vec::new(),
             revoked: RecentIds::new(REVOKED.0, REVOKED.1),
             answered: RecentIds::new(REMEMBERED.0, REMEMBERED.1),
@@ -172,8 +171,8 @@ impl Service {
     /// count as not sent.
     fn disconnected(&mut self, session: Session) {
         self.unsent.extend(session.into_unconfirmed());
-        self.requests.retain(|_, request| request.is_running());
-        self.requests.values_mut().for_each(|request| request.delivery.tag = None);
+        drop(self.requests.take_held());
+        self.requests.forget_tags();
         self.unsent.iter_mut().for_each(|ended| ended.delivery.tag = None);
     }
 
@@ -245,12 +244,7 @@ impl Service {
     }
 
     async fn next(&self, session: &mut Session) -> Result<Next, Lost> {
-        let held = self.requests.values().filter_map(|request| match request.stage {
-            Stage::Held { hold, .. } => Some(hold.until),
-            Stage::Running(_) => None,
-        });
-        let end = self.phase.end();
-        let due = held.chain(end).fold(self.heartbeat, Instant::min);
+        let due = self.requests.due().into_iter().chain(self.phase.end()).fold(self.heartbeat, Instant::min);
         let input = async { Ok(self.inputs.recv().await.map_or(Next::Time, Next::Input)) };
         let incoming = async { session.next().await.map(Next::Incoming) };
         let time = async {
@@ -266,8 +260,7 @@ impl Service {
     }
 
     pub(super) fn counts(&self) -> Counts {
-        let running = self.requests.values().filter(|request| request.is_running()).count();
-        Counts { running, processed: self.totals.values().sum() }
+        Counts { running: self.requests.running(), processed: self.totals.values().sum() }
     }
 
     fn note_stop(&mut self, stop: Stop) {
@@ -284,7 +277,7 @@ impl Service {
     /// ends.
     fn give_up(&mut self) {
         self.phase = Phase::GivenUp;
-        for (_, request) in mem::take(&mut self.requests) {
+        for request in self.requests.take_all() {
             if let Stage::Running(running) = request.stage {
                 running.handle.abort();
             }
@@ -294,9 +287,7 @@ impl Service {
     /// Tells the broker to deliver no more messages, and gives back the tasks that have not started.
     pub(super) async fn stop_receiving(&mut self, session: &mut Session) -> Result<(), Lost> {
         session.cancel(None).await?;
-        let (held, running) = mem::take(&mut self.requests).into_iter().partition(|(_, request)| !request.is_running());
-        self.requests = running;
-        for (_, request) in Requests::into_iter(held) {
+        for request in self.requests.take_held() {
             self.give_back(session, request).await?;
         }
         Ok(())
@@ -324,35 +315,26 @@ impl Service {
             session.publish_events([self.events.worker("heartbeat", self.counts())]).await?;
         }
         if self.phase.end().is_some_and(|end| end <= now) {
-            log::warn!("{} tasks of the worker {} have not ended in time", self.requests.len(), self.settings.name);
+            log::warn!("{} tasks of the worker {} have not ended in time", self.requests.running(), self.settings.name);
             self.give_up();
         }
-        let is_due = |request: &Request| matches!(request.stage, Stage::Held { hold, .. } if hold.until <= now);
-        let due: Vec<String> =
-            self.requests.iter().filter(|(_, request)| is_due(request)).map(|(id, _)| id.clone()).collect();
-        if due.is_empty() {
-            return Ok(());
-        }
-        for id in due {
-            match self.requests.remove(&id) {
-                Some(Request {
-                    message,
-                    delivery,
-                    stage: Stage::Held { hold: Hold { is_all: true, .. }, body, .. },
-                }) => {
+        let mut were_due = false;
+        while let Some(request) = self.requests.take_due(now) {
+            were_due = true;
+            match request {
+                Request { message, delivery, stage: Stage::Held { hold: Hold { is_all: true, .. }, body, .. } } => {
                     self.start(session, message, delivery, &body).await?;
                 }
-                Some(request) => self.give_back(session, request).await?,
-                None => {}
+                request => self.give_back(session, request).await?,
             }
         }
-        self.adjust_slots(session).await
+        if were_due { self.adjust_slots(session).await } else { Ok(()) }
     }
 
     /// Lets the broker deliver one more message for each held task, because those need no slot.
     pub(super) async fn adjust_slots(&self, session: &Session) -> Result<(), Lost> {
-        let held = self.requests.values().filter(|request| !request.is_running()).count();
-        let slots = self.slots.saturating_add(u16::try_from(held).unwrap_or(u16::MAX));
+        let held = u16::try_from(self.requests.held()).unwrap_or(u16::MAX);
+        let slots = self.slots.saturating_add(held);
         Ok(session.set_slots(slots).await?)
     }
 }

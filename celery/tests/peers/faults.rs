@@ -322,6 +322,7 @@ fn orders_are_told_after_the_broker_has_lost_their_exchange(_: &Peers) {
     let raw = Raw::connect(&broker.url);
     let delete = raw.channel.exchange_delete("celery.pidbox".into(), Default::default());
     futures_lite::future::block_on(delete).unwrap();
+    assert!(cluster.workers().is_empty());
     let worker = Rust::start(&broker.url, 1, false);
     let workers = cluster.workers();
     assert_eq!(workers.iter().map(|worker| &worker.name).collect::<Vec<_>>(), [&worker.name]);
