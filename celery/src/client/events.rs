@@ -19,6 +19,9 @@ const SHORT: Duration = Duration::from_secs(5);
 /// How long a worker may be silent. It sends a heartbeat every two seconds.
 const SILENCE: Duration = Duration::from_secs(10);
 
+/// How long a worker that is silent is remembered: its messages about its tasks may come late.
+const FORGOTTEN: Duration = Duration::from_secs(10 * 60);
+
 /// How often the link checks for workers that are silent.
 const CHECK: Duration = Duration::from_secs(2);
 
@@ -86,6 +89,9 @@ impl Link {
                 let silent = state.window.at_workers().filter(|(_, worker)| is_silent(worker));
                 silent.map(|(id, worker)| (id, worker.to_owned())).collect::<Vec<_>>()
             });
+            if let Some(time) = Instant::now().checked_sub(FORGOTTEN) {
+                self.shared.forget_workers(time);
+            }
             for (id, worker) in silent {
                 let Some((call, _)) = self.shared.look(|state| state.window.call(id)) else { continue };
                 let task = FailedTask { name: &call.task, time_limit: call.time_limit, worker: Some(&worker) };

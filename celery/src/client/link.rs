@@ -28,7 +28,7 @@ use serde_json::Value;
 
 use super::publishing::Unconfirmed;
 use super::session::Session;
-use super::shared::Shared;
+use super::shared::{Settings, Shared};
 use crate::broker::{Broker, ConnectError, has_code, wait};
 use crate::pauses::Pauses;
 
@@ -67,7 +67,9 @@ pub(super) struct Link {
 impl Link {
     /// Connects in the calling thread, so that the builder of the executor gets the error.
     pub(super) fn connect(shared: Arc<Shared>, broker: Broker) -> Result<(Self, Session), ConnectError> {
-        let session = wait(Session::open(&broker, &shared.reply_to, &shared.settings.queue))?;
+        // There is none before the first connection.
+        let lacked_replies = Cell::new(true);
+        let session = wait(Session::open(&broker, &shared.reply_to, &shared.settings.queue, &lacked_replies))?;
         Ok((Self { shared, broker, telling: RefCell::default() }, session))
     }
 
@@ -97,11 +99,12 @@ impl Link {
             }
             self.shared.change(|state| state.window.disconnected());
             log::warn!("the connection to {} is lost, and made anew: {cause}", self.broker.address());
-            session = match self.reconnect().await? {
+            let lacked_replies = Cell::new(false);
+            session = match self.reconnect(&lacked_replies).await? {
                 Some(session) => session,
                 None => return Ok(()),
             };
-            if session.lacked_replies {
+            if lacked_replies.get() {
                 let cause = "the broker has lost the queue for answers: whether the task was run is not known";
                 for id in self.shared.look(|state| state.window.confirmed_ids()) {
                     self.shared.answered(id, Err(Error::Broken(Broken::new(cause))));
@@ -111,13 +114,14 @@ impl Link {
     }
 
     /// Connects again. Returns `None` if no tasks are left.
-    async fn reconnect(&self) -> Result<Option<Session>, String> {
+    async fn reconnect(&self, lacked_replies: &Cell<bool>) -> Result<Option<Session>, String> {
         let timeout = self.shared.settings.broker_timeout;
         let refusal = RefCell::new(format!("the broker at {} is silent", self.broker.address()));
         let connects = async {
             let pauses = Pauses::new();
             loop {
-                match Session::open(&self.broker, &self.shared.reply_to, &self.shared.settings.queue).await {
+                let Settings { queue, .. } = &self.shared.settings;
+                match Session::open(&self.broker, &self.shared.reply_to, queue, lacked_replies).await {
                     Ok(session) => return Ok(Some(session)),
                     Err(error) => {
                         log::debug!("no connection yet: {error}");

@@ -1,7 +1,7 @@
 //! [`Session`]: one connection to the broker, with the queues and channels that a client needs.
 #![forbid(unsafe_code)]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -30,8 +30,6 @@ pub(super) struct Session {
     answers: Channel,
     pub(super) replies: Consumer,
     reply_to: Box<str>,
-    /// The queue for answers did not exist.
-    pub(super) lacked_replies: bool,
     /// The queues that are known to exist.
     queues: RefCell<HashSet<Arc<str>>>,
     /// The channel for control commands. `None` until the first one is sent.
@@ -41,8 +39,14 @@ pub(super) struct Session {
 impl Session {
     /// Connects, and declares the queue for answers and the queue for tasks.
     ///
-    /// The queue for answers is durable, so that an answer that a restarted broker has kept still finds it.
-    pub(super) async fn open(broker: &Broker, reply_to: &str, queue: &Arc<str>) -> Result<Self, ConnectError> {
+    /// The queue for answers is durable, so that an answer that a restarted broker has kept still finds it. If it was not there,
+    /// it is now, and that is noted, also if something is refused after that.
+    pub(super) async fn open(
+        broker: &Broker,
+        reply_to: &str,
+        queue: &Arc<str>,
+        lacked_replies: &Cell<bool>,
+    ) -> Result<Self, ConnectError> {
         let connection = broker.connect("concurrent-futures client").await?;
         let refused = |what: &str| {
             let what = what.to_owned();
@@ -51,7 +55,7 @@ impl Session {
         let tasks = connection.create_channel().await.map_err(refused("a channel"))?;
         tasks.confirm_select(ConfirmSelectOptions::default()).await.map_err(refused("confirmations"))?;
         let had_replies = has_queue(&connection, reply_to).await;
-        let lacked_replies = !had_replies.map_err(refused("to look for the queue for answers"))?;
+        let had_replies = had_replies.map_err(refused("to look for the queue for answers"))?;
         let answers = connection.create_channel().await.map_err(refused("a channel"))?;
         let mut arguments = FieldTable::default();
         arguments.insert("x-expires".into(), AMQPValue::LongInt(REPLIES_EXPIRE));
@@ -60,6 +64,7 @@ impl Session {
             .queue_declare(reply_to.into(), options, arguments)
             .await
             .map_err(refused(&format!("the queue {reply_to:?} for answers")))?;
+        lacked_replies.set(lacked_replies.get() || !had_replies);
         let replies = answers
             .basic_consume(reply_to.into(), "".into(), BasicConsumeOptions::default(), FieldTable::default())
             .await
@@ -71,7 +76,6 @@ impl Session {
             answers,
             replies,
             reply_to: reply_to.into(),
-            lacked_replies,
             queues: RefCell::default(),
             control: RefCell::default(),
         };

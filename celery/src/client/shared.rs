@@ -157,6 +157,11 @@ impl Shared {
         look(&self.state.lock())
     }
 
+    /// Forgets workers that have been silent since then. Wakes nobody, because nobody waits for that.
+    pub(super) fn forget_workers(&self, time: Instant) {
+        self.state.lock().workers.forget_before(time);
+    }
+
     /// Waits until `take` returns a value. Only the link may call this, since there is one place for a waker.
     pub(crate) async fn until<R>(&self, mut take: impl FnMut(&mut State) -> Option<R>) -> R {
         poll_fn(|context| {

@@ -65,6 +65,11 @@ impl Workers {
         self.newcomers.iter().map(|(&ticket, &method)| Question { method, ticket }).collect()
     }
 
+    /// Forgets workers that have been silent since then, of which there may be any number in time.
+    pub(crate) fn forget_before(&mut self, time: Instant) {
+        self.heard.retain(|_, last| *last >= time);
+    }
+
     /// Returns when the last event of a worker arrived.
     pub(crate) fn last_heard(&self, worker: &str) -> Option<Instant> {
         self.heard.get(worker).copied()
@@ -134,5 +139,21 @@ impl Shared {
             WorkerInfo { name, slots, tasks: tasks.unwrap_or_default() }
         };
         stats.into_iter().map(info).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::Workers;
+
+    #[test]
+    fn workers_that_are_gone_for_long_are_forgotten() {
+        let (mut workers, now, minute) = (Workers::default(), Instant::now(), Duration::from_secs(60));
+        assert!(workers.heard("gone", now).is_empty() && workers.heard("here", now).is_empty());
+        assert!(workers.heard("here", now + minute).is_empty());
+        workers.forget_before(now + minute);
+        assert_eq!((workers.last_heard("gone"), workers.last_heard("here")), (None, Some(now + minute)));
     }
 }
