@@ -170,6 +170,9 @@ impl CeleryExecutor {
 
     /// Returns a view of the executor whose tasks go to another queue.
     ///
+    /// Tasks for a name that no queue can have end with [`Error::Build`](concurrent_futures::Error::Build): one has 1 to
+    /// 255 bytes.
+    ///
     /// # Examples
     ///
     /// ```no_run

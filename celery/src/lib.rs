@@ -45,8 +45,9 @@
 //! [`Keywords`] of a struct become keyword arguments, and everything else becomes one argument. A function here whose
 //! parameter is a struct can be called with keyword arguments; the name of a parameter is not known to the other side.
 //! [`Bytes`](concurrent_futures::Bytes) are Python's `bytes`. Python's dates, UUIDs and decimals are read as text. Numbers
-//! that JSON lacks, such as NaN, and maps whose keys are neither text nor numbers end with an error. Integers of more
-//! than 64 bits are read unless the same argument or result has bytes in it.
+//! that JSON lacks, such as NaN, maps whose keys are neither text nor numbers, and `Some` of what is null (`Some(())`,
+//! `Some(None)`) end with an error. A map of which `__type__` and `__value__` are the only keys is read as one of Python's
+//! types. Integers of more than 64 bits are read unless the same argument or result has bytes in it.
 //!
 //! # What happens to a task
 //!
@@ -73,6 +74,8 @@
 //!   [`retries`](concurrent_futures::TaskOptions::retries) allows, and otherwise answers that the worker was lost. If a
 //!   worker is silent for ten seconds, the tasks that it runs and that may not be run again end with
 //!   [`Error::WorkerDied`](concurrent_futures::Error::WorkerDied) without such an answer.
+//! - *The queue for answers*, which RabbitMQ deletes five minutes after the connection is lost, or which somebody deletes: what
+//!   was published ends with [`Error::Broken`](concurrent_futures::Error::Broken), since nobody knows whether it was answered.
 //! - *The program*: workers of this crate skip tasks whose client is gone.
 //!
 //! # Hangs

@@ -194,8 +194,9 @@ pub struct Stopper {
 impl Stopper {
     /// Makes the worker take no more tasks, finish and answer those that it has, and return.
     ///
-    /// If that takes longer than its [`grace`](WorkerBuilder::grace), it becomes a [cold](Self::cold) stop. Tasks whose
-    /// time has not come yet go back to their queues. Does not block.
+    /// If that takes longer than its [`grace`](WorkerBuilder::grace), also because a broker that is short of memory takes
+    /// no answers, it becomes a [cold](Self::cold) stop. Tasks whose time has not come yet go back to their queues. Does
+    /// not block.
     pub fn warm(&self) {
         self.stop(Stop::Warm);
     }
