@@ -7,6 +7,7 @@
 
 use std::time::{Duration, Instant};
 
+use concurrent_futures::{Encode, Error, Part};
 use futures_lite::future::zip;
 use lapin::BasicProperties;
 use lapin::types::FieldTable;
@@ -16,12 +17,15 @@ use super::invocation::is_known;
 use super::outcome::Outcome;
 use super::request::{DeliveryInfo, Request, Stage};
 use super::service::Service;
-use super::session::{Published, Session};
+use super::session::{Published, Session, Undelivered};
 use super::signature::{after_failure, after_success};
 use crate::answer::Answer;
 use crate::failure::Failure;
 use crate::message::{Embed, TaskMessage};
 use crate::properties::json_properties;
+
+/// How many bytes an answer has at most that the broker takes for certain. It takes 16 MiB by default, and rarely less.
+const LARGE: usize = 64 << 10;
 
 pub(super) struct Ended {
     message: TaskMessage,
@@ -31,6 +35,8 @@ pub(super) struct Ended {
     embed: Embed,
     /// How long the task has run. `None` once the event for monitors is published.
     runtime: Option<Duration>,
+    /// The broker has the answer.
+    is_answered: bool,
 }
 
 impl Ended {
@@ -40,12 +46,12 @@ impl Ended {
             Stage::Running(running) => (running.embed, running.since.elapsed()),
             Stage::Held { .. } => (Embed::default(), Duration::ZERO),
         };
-        Self { message, delivery, outcome, embed, runtime: Some(runtime) }
+        Self { message, delivery, outcome, embed, runtime: Some(runtime), is_answered: false }
     }
 
     /// Makes the end of a task that was not run.
     pub(super) fn unstarted(message: TaskMessage, delivery: DeliveryInfo, outcome: Outcome) -> Self {
-        Self { message, delivery, outcome, embed: Embed::default(), runtime: Some(Duration::ZERO) }
+        Self { message, delivery, outcome, embed: Embed::default(), runtime: Some(Duration::ZERO), is_answered: false }
     }
 }
 
@@ -80,6 +86,7 @@ impl Service {
         ended: &mut Ended,
     ) -> Result<(Option<lapin::PublisherConfirm>, lapin::Result<()>), Lost> {
         self.publish_follow_ups(session, ended).await?;
+        ended.is_answered = ended.is_answered || self.deliver_large(session, ended).await?;
         if let Some(runtime) = ended.runtime {
             session.publish_events(self.events.ended(&ended.message.id, &ended.outcome, runtime)).await?;
             // Names that nobody knows are not remembered: there may be any number of them.
@@ -90,7 +97,8 @@ impl Service {
         }
         let session = &*session;
         let answers = async {
-            let Some((queue, body, properties)) = ended.outcome.answer(&ended.message) else { return Ok(None) };
+            let answer = ended.outcome.answer(&ended.message).filter(|_| !ended.is_answered);
+            let Some((queue, body, properties)) = answer else { return Ok(None) };
             session.send(("", queue), &body, properties, false).await.map(Some)
         };
         let acknowledges = async {
@@ -101,6 +109,30 @@ impl Service {
         };
         let (confirm, acknowledged) = zip(answers, acknowledges).await;
         Ok((confirm?, acknowledged))
+    }
+
+    /// Delivers an answer that is so large that the broker may refuse it. Returns `false` if the answer is left to be
+    /// sent: it is small, or the broker has refused it, and now says so.
+    ///
+    /// A broker that refuses what is published on the channel of the tasks closes that channel, which would cost the
+    /// tasks of messages that are on their way to this worker.
+    async fn deliver_large(&mut self, session: &mut Session, ended: &mut Ended) -> Result<bool, Lost> {
+        let Some((queue, body, properties)) = ended.outcome.answer(&ended.message) else { return Ok(false) };
+        if body.len() <= LARGE {
+            return Ok(false);
+        }
+        match session.try_deliver(("", queue), &body, properties).await? {
+            Ok(()) => Ok(true),
+            Err(Undelivered::NoQueue) => {
+                let queue = queue.to_owned();
+                self.note_client_gone(&queue);
+                Ok(true)
+            }
+            Err(why) => {
+                ended.outcome = Outcome::of_error(&Error::Encode(Encode::new(Part::Result, why.to_string())));
+                Ok(false)
+            }
+        }
     }
 
     /// Publishes the follow-up tasks of a task.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use concurrent_futures::{Executor, Future};
+use concurrent_futures::{Executor, Future, task};
 use futures_lite::future::block_on;
 use lapin::options::{ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions};
 use lapin::types::{AMQPValue, FieldTable};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::Peers;
 use crate::rust_worker::{submit_held, sum_to};
-use crate::support::{Door, Rust, client, unique};
+use crate::support::{Broker, Door, Rust, client, unique};
 use crate::worker_faults::Publisher;
 
 crate::tests! {
@@ -23,6 +23,25 @@ crate::tests! {
     a_queue_for_answers_that_is_there_again_is_used_again,
     a_queue_for_answers_that_is_lost_hangs_nobody,
     names_that_are_never_known_are_not_remembered,
+    a_result_that_the_broker_refuses_ends_its_task_alone,
+}
+
+#[task(name = "poison.repeat")]
+fn repeat(count: usize) -> String {
+    "x".repeat(count)
+}
+
+fn a_result_that_the_broker_refuses_ends_its_task_alone(_: &Peers) {
+    let broker = Broker::start_with("small-results", "-rabbit max_message_size 100000").unwrap();
+    let worker = Rust::start(&broker.url, 2, false);
+    let cluster = client(&broker.url, &worker.queue);
+    let futures: Vec<_> = (0..10).map(|n| cluster.submit(repeat, n * 20_000)).collect();
+    for (n, future) in futures.into_iter().enumerate() {
+        match future.result() {
+            Ok(text) => assert!(text.len() == n * 20_000 && n < 5),
+            Err(error) => assert!(n >= 5 && error.to_string().contains("the broker refuses it"), "{n}: {error:?}"),
+        }
+    }
 }
 
 /// Runs a worker that has a task of somebody else's, while something is done to it twice, because there is a second one.
