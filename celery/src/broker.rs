@@ -91,6 +91,14 @@ impl fmt::Debug for Broker {
     }
 }
 
+/// Returns `true` if the broker has refused a message because it is too large, which it does however often it is sent.
+///
+/// AMQP has one reply code for that and for others, such as an acknowledgement that comes too late, so the text decides.
+pub(crate) fn is_too_large(error: &lapin::Error) -> bool {
+    const PRECONDITION_FAILED: u16 = 406;
+    has_code(error, PRECONDITION_FAILED) && error.to_string().contains("message size")
+}
+
 /// Returns `true` if the broker has answered with this reply code of AMQP.
 pub(crate) fn has_code(error: &lapin::Error, code: u16) -> bool {
     matches!(error.kind(), ErrorKind::ProtocolError(error) if error.get_id() == code)

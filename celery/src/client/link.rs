@@ -29,11 +29,8 @@ use serde_json::Value;
 use super::publishing::Unconfirmed;
 use super::session::Session;
 use super::shared::{Settings, Shared};
-use crate::broker::{Broker, ConnectError, has_code, wait};
+use crate::broker::{Broker, ConnectError, is_too_large, wait};
 use crate::pauses::Pauses;
-
-/// AMQP's reply code for a message that is larger than the broker accepts.
-const PRECONDITION_FAILED: u16 = 406;
 
 /// How long the end of an executor waits for the broker to have what workers are told.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -41,7 +38,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// Why a connection is over.
 pub(super) struct Lost {
     cause: String,
-    /// The broker has refused a message. It does so for each one that is too large, however often it is sent.
+    /// The broker has refused a message because it is too large.
     is_refusal: bool,
 }
 
@@ -53,7 +50,7 @@ impl Lost {
 
 impl From<lapin::Error> for Lost {
     fn from(error: lapin::Error) -> Self {
-        Self { cause: error.to_string(), is_refusal: has_code(&error, PRECONDITION_FAILED) }
+        Self { cause: error.to_string(), is_refusal: is_too_large(&error) }
     }
 }
 
