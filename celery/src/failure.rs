@@ -107,16 +107,23 @@ impl Failure {
         let message = self.message();
         match &*self.exc_type {
             "NotRegistered" => {
-                Error::Decode(Decode::new(Part::Function, format!("no task named {:?} is registered there", task.name)))
+                let why = format!("no task named {:?} is registered with the worker: {LINK}", task.name);
+                Error::Decode(Decode::new(Part::Function, why))
             }
             "TimeLimitExceeded" | "SoftTimeLimitExceeded" => {
                 Error::TimeLimit(TimeLimit::new(task.time_limit.unwrap_or_default()))
             }
             "WorkerLostError" => lost(task, &message),
+            // Python's `ValueError()` has no text of its own.
+            _ if message.is_empty() => Report::failed([self.exc_type.clone()], self.exc_type, traceback).into_error(),
             _ => Report::failed([message], self.exc_type, traceback).into_error(),
         }
     }
 }
+
+/// What to look at where a worker does not know a task.
+pub(crate) const LINK: &str =
+    "is the crate that has it part of the worker's program, and is this the queue of that worker?";
 
 /// Returns the error of a task whose worker was lost.
 pub(crate) fn lost(task: &FailedTask<'_>, hint: &str) -> Error {
@@ -146,7 +153,10 @@ mod tests {
         assert_eq!((failed.to_string().as_str(), failed.type_name()), ("no such flag, 7", "ValueError"));
         assert_eq!(failed.trace(), Some("line 7"));
         assert_eq!(read(r#"{"exc_type": "E", "exc_message": "text"}"#).to_string(), "text");
-        assert_eq!(read(r#"{"exc_type": "E"}"#).to_string(), "");
+        // `ValueError()`, whose text is empty.
+        for empty in [r#"{"exc_type": "ValueError"}"#, r#"{"exc_type": "ValueError", "exc_message": []}"#] {
+            assert_eq!(read(empty).to_string(), "ValueError");
+        }
     }
 
     #[test]

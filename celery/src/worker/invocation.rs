@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 
 use super::outcome::Outcome;
 use crate::args::Arguments;
+use crate::failure::LINK;
 
 /// Calls a task with each item of a list.
 const MAP: &str = "celery.map";
@@ -44,7 +45,7 @@ pub(super) fn is_known(task: &str) -> bool {
 
 /// Returns the error of a task that this worker does not have.
 pub(super) fn unknown(task: &str) -> Error {
-    Error::Decode(Decode::new(Part::Function, format!("no task named {task:?} is registered with this worker")))
+    Error::Decode(Decode::new(Part::Function, format!("no task named {task:?} is registered with this worker: {LINK}")))
 }
 
 impl<'a> Invocation<'a> {

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender};
 use async_io::Timer;
-use concurrent_futures::{Backend, Executor as _};
+use concurrent_futures::{Backend, Executor as _, named};
 use futures_lite::FutureExt as _;
 use futures_lite::future::pending;
 
@@ -145,14 +145,15 @@ impl Service {
 
     async fn connect_and_serve(&mut self) -> Result<(), ConnectError> {
         let mut session = self.open().await?;
-        log::info!("the worker {} takes tasks from {}", self.settings.name, self.broker.address());
+        let (name, queues) = (&self.settings.name, self.settings.queues.join(", "));
+        if named::all().is_ok_and(|mut tasks| tasks.next().is_none()) {
+            log::warn!("the worker {name} has no tasks: is the crate that has them linked, as by `use tasks as _`?");
+        }
+        log::info!("the worker {name} takes tasks from {}, queues: {queues}", self.broker.address());
         loop {
-            let cause = match self.serve(&mut session).await {
-                Ok(()) => {
-                    session.close().await;
-                    return Ok(());
-                }
-                Err(Lost(cause)) => cause,
+            let Err(Lost(cause)) = self.serve(&mut session).await else {
+                session.close().await;
+                return Ok(());
             };
             log::warn!("the connection to {} is lost, and made anew: {cause}", self.broker.address());
             self.disconnected(session);
