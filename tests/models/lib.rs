@@ -21,7 +21,7 @@
 //! | waker against finish, cancel and abort | `task::waker_against_*`, `task::two_wakers_against_finish`, `task::two_waiters_against_abort` |
 //! | a poll again, or the drop of an await, against finish | `task::a_new_waker_against_finish`, `task::drop_of_an_await_against_finish` |
 //! | drop of the handle against start, finish, callback, time limit, shutdown | `task::drop_of_the_handle_against_*`, `queue::drop_of_the_handle_against_run`, `ending::time_limit_against_callback_and_drop_of_the_handle`, `ending::shutdown_now_against_drop_of_the_handle` |
-//! | what follows a future: its hand-over and an error of an input against cancel, and two inputs against a wait | `task::hand_over_against_cancel_of_what_follows`, `task::entrust_against_cancel`, `task::an_error_of_an_input_against_cancel`, `task::two_inputs_end_against_a_wait` |
+//! | what follows a future: its hand-over and an error of an input against cancel and abort, and two inputs against a wait | `task::hand_over_against_cancel_of_what_follows`, `task::entrust_against_cancel`, `task::entrust_against_abort`, `task::an_error_of_an_input_against_cancel`, `task::two_inputs_end_against_a_wait` |
 //! | abort against start, finish, panic, cancel, its hook | `task::abort_against_*`, `task::two_aborts_against_finish`, `queue::abort_against_finish`, `queue::panic_against_abort`, `task::cancel_against_abort` |
 //! | time limit against finish, abort, callback, another's callback, a failed start | `ending::time_limit_*`, `storm::time_limits_among_other_tasks` |
 //! | refusal against cancel and claim | `queue::failed_start_against_cancel`, `nesting::claim_against_breakdown` |
