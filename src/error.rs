@@ -111,6 +111,25 @@ impl Error {
         }
     }
 
+    pub(crate) fn variant(&self) -> Variant {
+        match self {
+            Self::Cancelled => Variant::Cancelled,
+            Self::Panicked(_) => Variant::Panicked,
+            Self::Failed(_) => Variant::Failed,
+            Self::TimeLimit(_) => Variant::TimeLimit,
+            Self::WorkerDied(_) => Variant::WorkerDied,
+            Self::Broken(_) => Variant::Broken,
+            Self::ShutDown => Variant::ShutDown,
+            Self::Full(_) => Variant::Full,
+            Self::Encode(_) => Variant::Encode,
+            Self::Decode(_) => Variant::Decode,
+            Self::TooLarge(_) => Variant::TooLarge,
+            Self::Timeout(_) => Variant::Timeout,
+            Self::Build(_) => Variant::Build,
+            Self::Abandoned => Variant::Abandoned,
+        }
+    }
+
     /// Takes the payload of a panic, to inspect it or to resume the panic.
     ///
     /// Clones of an error share one payload, which only the first call gets.

@@ -1,11 +1,9 @@
-//! [`Variant`]: which variant of [`Error`] it is, in one byte.
+//! [`Variant`]: which variant of [`Error`](crate::Error) it is, in one byte.
 #![forbid(unsafe_code)]
-
-use super::Error;
 
 macro_rules! variants {
     ($($name:ident),* $(,)?) => {
-        /// The variant of an [`Error`], without its details.
+        /// The variant of an [`Error`](crate::Error), without its details.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Variant {
             $($name),*
@@ -16,14 +14,6 @@ macro_rules! variants {
             pub(crate) fn name(self) -> &'static str {
                 match self {
                     $(Variant::$name => stringify!($name)),*
-                }
-            }
-        }
-
-        impl Error {
-            pub(crate) fn variant(&self) -> Variant {
-                match self {
-                    $(Error::$name { .. } => Variant::$name),*
                 }
             }
         }
