@@ -132,7 +132,8 @@ fn a_timeout_ends_an_endless_input(make: &Make) {
     let mut map = timed.map(double, counted(&pulled));
     assert!(matches!(map.next(), Some(Err(Error::Timeout(_)))));
     assert!(map.next().is_none());
-    assert_eq!(pulled.get(), 2);
+    // Fewer if the time was up before.
+    assert!(pulled.get() <= 2, "{}", pulled.get());
 }
 
 fn the_timeout_of_a_task_does_not_end_its_map(make: &Make) {
