@@ -65,7 +65,7 @@ enum Pool {
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```no_run,standalone_crate
 /// use std::process::ExitCode;
 /// use concurrent_futures::task;
 ///

@@ -4,7 +4,7 @@
 //! Celery's protocol, which go to a queue of RabbitMQ; workers in Rust or in Python take them from there. [`Worker`] is
 //! such a worker, on any executor of this program.
 //!
-//! ```no_run
+//! ```no_run,standalone_crate
 //! use concurrent_futures::{Error, Executor, ThreadPoolExecutor, task};
 //! use concurrent_futures_celery::CeleryExecutor;
 //!

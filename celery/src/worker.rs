@@ -54,7 +54,7 @@ pub use builder::WorkerBuilder;
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```no_run,standalone_crate
 /// use std::time::Duration;
 /// use concurrent_futures::{ThreadPoolExecutor, task};
 /// use concurrent_futures_celery::Worker;
