@@ -29,44 +29,62 @@ fn cancel_against_start() {
     });
 }
 
-/// A task that was held back is entrusted to somebody who never gives one back, while it is cancelled.
+/// Somebody elsewhere, to whom tasks are entrusted, and who never gives one back.
+#[derive(Clone, Default)]
+struct Elsewhere {
+    entrusted: Tally,
+    stopped: Tally,
+    /// Where the last job is kept. Otherwise it is dropped at once, which ends its task.
+    kept: Option<Arc<Mutex<Option<Job>>>>,
+}
+
+impl Remote for Elsewhere {
+    fn revoke(&self, _: FutureId) -> bool {
+        false
+    }
+
+    fn stopped(&self, _: FutureId) {
+        self.stopped.add();
+    }
+}
+
+impl Backend for Elsewhere {
+    fn execute(&self, job: Job) {
+        if job.entrust(Arc::new(self.clone())) {
+            self.entrusted.add();
+        }
+        if let Some(kept) = &self.kept {
+            kept.lock().unwrap().replace(job);
+        }
+    }
+
+    fn submitter(&self) -> Option<Submitter> {
+        let this = self.clone();
+        Some(Submitter::new(move |job| this.execute(job)))
+    }
+
+    fn max_workers(&self) -> usize {
+        1
+    }
+
+    fn close(&self) {}
+
+    fn join(&self, _: Option<Duration>) -> bool {
+        true
+    }
+}
+
+/// A task that was held back is entrusted to somebody, while it is cancelled.
 #[test]
 fn entrust_against_cancel() {
-    struct Elsewhere;
-    impl Remote for Elsewhere {
-        fn revoke(&self, _: FutureId) -> bool {
-            false
-        }
-    }
-    #[derive(Clone)]
-    struct Entrusting(Tally);
-    impl Backend for Entrusting {
-        fn execute(&self, job: Job) {
-            if job.entrust(Arc::new(Elsewhere)) {
-                self.0.add();
-                job.fail(Error::Abandoned);
-            }
-        }
-        fn submitter(&self) -> Option<Submitter> {
-            let this = self.clone();
-            Some(Submitter::new(move |job| this.execute(job)))
-        }
-        fn max_workers(&self) -> usize {
-            1
-        }
-        fn close(&self) {}
-        fn join(&self, _: Option<Duration>) -> bool {
-            true
-        }
-    }
     check(4, || {
-        let entrusted = Tally::default();
+        let elsewhere = Elsewhere::default();
         let (promise, input) = promise::<u32>();
-        let future = Entrusting(entrusted.clone()).submit_after(input, |n: u32| n);
+        let future = elsewhere.submit_after(input, |n: u32| n);
         let completer = spawn(move || promise.complete(Ok(1)));
         let cancelled = future.cancel();
         completer.join().unwrap();
-        assert_eq!(cancelled, entrusted.count() == 0, "what somebody has is not cancelled");
+        assert_eq!(cancelled, elsewhere.entrusted.count() == 0, "what somebody has is not cancelled");
         assert_eq!(cancelled, matches!(future.result(), Err(Error::Cancelled)));
     });
 }
@@ -74,41 +92,9 @@ fn entrust_against_cancel() {
 /// A task that was held back is entrusted to somebody, while it is aborted.
 #[test]
 fn entrust_against_abort() {
-    #[derive(Clone)]
-    struct Elsewhere {
-        entrusted: Tally,
-        stopped: Tally,
-        job: Arc<Mutex<Option<Job>>>,
-    }
-    impl Remote for Elsewhere {
-        fn revoke(&self, _: FutureId) -> bool {
-            false
-        }
-        fn stopped(&self, _: FutureId) {
-            self.stopped.add();
-        }
-    }
-    impl Backend for Elsewhere {
-        fn execute(&self, job: Job) {
-            if job.entrust(Arc::new(self.clone())) {
-                self.entrusted.add();
-            }
-            *self.job.lock().unwrap() = Some(job);
-        }
-        fn submitter(&self) -> Option<Submitter> {
-            let this = self.clone();
-            Some(Submitter::new(move |job| this.execute(job)))
-        }
-        fn max_workers(&self) -> usize {
-            1
-        }
-        fn close(&self) {}
-        fn join(&self, _: Option<Duration>) -> bool {
-            true
-        }
-    }
     check(4, || {
-        let elsewhere = Elsewhere { entrusted: Tally::default(), stopped: Tally::default(), job: Arc::default() };
+        let kept = Arc::default();
+        let elsewhere = Elsewhere { kept: Some(Arc::clone(&kept)), ..Elsewhere::default() };
         let (promise, input) = promise::<u32>();
         let future = elsewhere.submit_after(input, |n: u32| n);
         let completer = spawn(move || promise.complete(Ok(1)));
@@ -116,7 +102,8 @@ fn entrust_against_abort() {
         completer.join().unwrap();
         assert_eq!(elsewhere.stopped.count(), elsewhere.entrusted.count(), "who has it is told to stop");
         assert!(matches!(future.result(), Err(Error::Cancelled)));
-        elsewhere.job.lock().unwrap().take();
+        // Whoever it was entrusted to has it as long as its job is there.
+        kept.lock().unwrap().take();
     });
 }
 

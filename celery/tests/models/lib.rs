@@ -38,6 +38,9 @@
 // Not everything that the client's files have is used here.
 #![allow(dead_code)]
 
+/// That of the core, which has more than is used here. Its choices are never made, so no time is up.
+#[allow(unused_imports)]
+#[path = "../../../src/sync/model.rs"]
 mod sync;
 
 /// The client's files, at the places where they find each other.
@@ -63,6 +66,11 @@ mod src {
 use src::keywords::Keywords;
 use src::{answer, args, client, json, size};
 
+mod alarm;
+/// That of the core's models, which has more than is used here.
+#[allow(unused_imports)]
+#[path = "../../../tests/models/checker.rs"]
 mod checker;
 mod link;
 mod model;
+mod schedules;

@@ -13,11 +13,12 @@ use std::time::{Duration, Instant};
 use concurrent_futures::Error;
 use uuid::Uuid;
 
+use crate::alarm::Alarm;
 use crate::answer::Started;
-use crate::checker::{Alarm, below};
 use crate::client::orders::Orders;
 use crate::client::shared::{Shared, State};
 use crate::client::window::{Outgoing, Overdue};
+use crate::schedules::below;
 
 /// What can happen besides that messages are taken, confirmed, started and answered.
 #[derive(Clone, Copy, Default)]

@@ -8,9 +8,10 @@ use concurrent_futures::{
     Backend, Error, Executor as _, Future, Job, MapOptions, Stats, Submitter, TaskOptions, Waiting, promise,
 };
 
-use crate::checker::{below, check, check_often, dawdle, spawn};
+use crate::checker::spawn;
 use crate::client::shared::{Settings, Shared};
 use crate::link::{Link, Log, Troubles};
+use crate::schedules::{below, check, check_often, dawdle};
 
 /// The client without its connection.
 #[derive(Clone)]
@@ -102,16 +103,21 @@ fn caller(test: &Test, cluster: &Cluster, numbers: std::ops::Range<u32>) -> shut
     })
 }
 
+/// Submits numbers from two threads, one of them this one, and wants them back.
+fn two_callers(test: &Test, cluster: &Cluster) {
+    let other = caller(test, cluster, 0..2);
+    let futures = [10, 11].map(|number| (number, test.submit(cluster, number)));
+    for (number, future) in futures {
+        assert_eq!(future.result().unwrap(), number);
+    }
+    other.join().unwrap();
+}
+
 #[test]
 fn answers_in_any_order() {
     check(|| {
         client(1 + below(3), None, Troubles { copies: 2, ..Troubles::default() }, |test, cluster| {
-            let other = caller(test, cluster, 0..2);
-            let futures = [10, 11].map(|number| (number, test.submit(cluster, number)));
-            for (number, future) in futures {
-                assert_eq!(future.result().unwrap(), number);
-            }
-            other.join().unwrap();
+            two_callers(test, cluster);
         });
     });
 }
@@ -209,12 +215,7 @@ fn abort_against_everything() {
 fn reconnect_against_everything() {
     check(|| {
         client(1 + below(2), None, Troubles { losses: 2, refusals: 2, copies: 2, breaks: false }, |test, cluster| {
-            let other = caller(test, cluster, 0..2);
-            let futures = [10, 11].map(|number| (number, test.submit(cluster, number)));
-            for (number, future) in futures {
-                assert_eq!(future.result().unwrap(), number);
-            }
-            other.join().unwrap();
+            two_callers(test, cluster);
         });
     });
 }

@@ -13,9 +13,10 @@ export CARGO_TARGET_DIR="${MUTATIONS_TARGET_DIR:-$root/target/mutations}" RUSTFL
 only=" $* "
 missed=0
 
-mkdir -p "$copy/celery/tests"
+mkdir -p "$copy/celery/tests" "$copy/tests/models"
 cp -r "$root/src" "$root/macros" "$root/build.rs" "$copy/"
 cp -r "$root/celery/tests/models" "$copy/celery/tests/"
+cp "$root/tests/models/checker.rs" "$copy/tests/models/"
 # Without what is not there.
 perl -0pe 's/^\[\[\w+\]\]\n(\w.*\n)+//mg' "$root/Cargo.toml" >"$copy/Cargo.toml"
 cd "$copy"
