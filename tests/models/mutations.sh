@@ -128,8 +128,8 @@ local=src/map/local.rs
 source=src/map/source.rs
 range=src/map/range.rs
 under shuttle sharing ending
-mutate nothing-refused-after-a-close $source 's/if let Some\(error\) = items\.refusal\(\) \{/if let Some(error) = None::<Error> {/'
-mutate refusal-before-what-was-pulled $source 's/(items\.refusal\(\) \{\n\s+)self\.flush\(items\);/$1/'
+mutate nothing-refused-after-a-close $compensation 's/(fn admit\(&self\) -> Result<Ticket, Error> \{\n\s+)if self\.closing\.load\(Ordering::Relaxed\) \{/$1if false {/'
+mutate refusal-before-what-was-pulled $source 's/(Err\(error\) => \{\n\s+)self\.flush\(items\);/$1/'
 mutate worker-refused-after-a-close $compensation 's/(self\.push_if\(task, Some\(ticket\), Room::NotReserved, \|\| )true\);/$1self.owns_thread());/'
 mutate buffer-not-looked-into $local 's/(queue\.sent = None;\n\s+drop\(queue\);\n\s+)self\.input\.flush\(self\);/$1/'
 mutate comes-no-more-after-the-look $local 's/(self\.is_coming\.store\(false, Ordering::Relaxed\);)\n(\s+queue\.sent = None;\n\s+drop\(queue\);\n\s+self\.input\.flush\(self\);)/$2\n$1/'
