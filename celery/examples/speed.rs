@@ -39,9 +39,7 @@ fn length(bytes: Bytes) -> usize {
 fn best<E>(count: u32, mut run: impl FnMut() -> Result<(), E>) -> Result<Duration, E> {
     let mut best = Duration::MAX;
     for _ in 0..3 {
-        let begun = Instant::now();
-        run()?;
-        best = best.min(begun.elapsed() / count);
+        best = best.min(time(count, &mut run)?);
     }
     Ok(best)
 }

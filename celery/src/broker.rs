@@ -112,12 +112,17 @@ pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
 /// Ends a connection in order, if the broker answers soon. One that has blocked the connection, because it is short of memory,
 /// answers nothing until it has some: then the connection is just dropped.
 pub(crate) async fn in_time(ends: impl Future<Output = lapin::Result<()>>) -> Result<(), String> {
+    within(ENDING, ends).await
+}
+
+/// Waits for an answer of the broker, but no longer than `limit`. `Err`: a sentence that says why there is none.
+async fn within<T>(limit: Duration, asks: impl Future<Output = lapin::Result<T>>) -> Result<T, String> {
+    let answered = async { asks.await.map_err(|error| error.to_string()) };
     let gives_up = async {
-        Timer::after(ENDING).await;
-        Err(format!("it does not answer within {ENDING:?}"))
+        Timer::after(limit).await;
+        Err(format!("it does not answer within {limit:?}"))
     };
-    let ends = async { ends.await.map_err(|error| error.to_string()) };
-    ends.or(gives_up).await
+    answered.or(gives_up).await
 }
 
 impl Broker {
@@ -177,18 +182,8 @@ impl Broker {
     /// Connects. The tools of the broker show `name` for the connection.
     pub(crate) async fn connect(&self, name: &str) -> Result<Connection, ConnectError> {
         let properties = ConnectionProperties::default().with_connection_name(name.into());
-        let connects = async {
-            Connection::connect_uri(self.uri.clone(), properties).await.map_err(|error| self.unreachable(&error))
-        };
-        let gives_up = async {
-            Timer::after(ATTEMPT).await;
-            Err(self.unreachable(&format!("it does not answer within {ATTEMPT:?}")))
-        };
-        connects.or(gives_up).await
-    }
-
-    fn unreachable(&self, cause: &impl fmt::Display) -> ConnectError {
-        ConnectError::Broker { address: self.address.clone(), cause: cause.to_string() }
+        let connected = within(ATTEMPT, Connection::connect_uri(self.uri.clone(), properties)).await;
+        connected.map_err(|cause| ConnectError::Broker { address: self.address.clone(), cause })
     }
 
     /// Returns the error of a request that the broker refuses. `what` is what the program asked for.

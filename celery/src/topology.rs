@@ -25,18 +25,14 @@ const NOT_FOUND: u16 = 404;
 
 /// Declares a durable queue, unless there is one of that name.
 pub(crate) async fn ensure_queue(connection: &Connection, queue: &str) -> lapin::Result<()> {
-    let declare = async |options| {
-        // Each attempt needs a channel of its own, because a refusal closes it.
-        let channel = connection.create_channel().await?;
-        channel.queue_declare(queue.into(), options, FieldTable::default()).await?;
-        channel.close(200, "".into()).await
-    };
-    match declare(QueueDeclareOptions { passive: true, ..Default::default() }).await {
-        Err(error) if has_code(&error, NOT_FOUND) => {
-            declare(QueueDeclareOptions { durable: true, ..Default::default() }).await
-        }
-        declared => declared,
+    if has_queue(connection, queue).await? {
+        return Ok(());
     }
+    // This needs a channel of its own, because the broker has closed the one that asked.
+    let channel = connection.create_channel().await?;
+    let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare(queue.into(), options, FieldTable::default()).await?;
+    channel.close(200, "".into()).await
 }
 
 /// Returns `true` if there is a queue of this name.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use concurrent_futures::{BuildError, named};
 
 use super::CeleryExecutor;
+use super::prepared::check_queue;
 use super::shared::Settings;
 use crate::broker::{Broker, ConnectError};
 use crate::size::MAX_SIZE;
@@ -117,9 +118,7 @@ impl CeleryBuilder {
         let refused = |parameter, requirement, value: &dyn fmt::Debug| {
             Err(ConnectError::Setting(BuildError::new(parameter, requirement, value)))
         };
-        if queue.is_empty() || queue.len() > 255 {
-            return refused("queue", "a name of 1 to 255 bytes", queue);
-        }
+        check_queue(queue).map_err(ConnectError::Setting)?;
         for (parameter, value) in [
             ("in_flight", Some(*in_flight)),
             ("max_pending", *max_pending),

@@ -28,11 +28,11 @@ use serde_json::Value;
 
 use super::publishing::Unconfirmed;
 use super::session::Session;
-use super::shared::{Settings, Shared};
+use super::shared::Shared;
 use crate::broker::{Broker, ConnectError, is_too_large, wait};
 use crate::pauses::Pauses;
 
-/// How long the end of an executor waits for the broker to have what workers are told.
+/// How long the end of an executor waits until the broker has the control commands to workers.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Why a connection is over.
@@ -57,16 +57,14 @@ impl From<lapin::Error> for Lost {
 pub(super) struct Link {
     pub(super) shared: Arc<Shared>,
     pub(super) broker: Broker,
-    /// What workers are told, until the broker has it.
+    /// The control commands to the workers, until the broker has confirmed them.
     pub(super) telling: RefCell<VecDeque<Value>>,
 }
 
 impl Link {
     /// Connects in the calling thread, so that the builder of the executor gets the error.
     pub(super) fn connect(shared: Arc<Shared>, broker: Broker) -> Result<(Self, Session), ConnectError> {
-        // There is none before the first connection.
-        let lacked_replies = Cell::new(true);
-        let session = wait(Session::open(&broker, &shared.reply_to, &shared.settings.queue, &lacked_replies))?;
+        let session = wait(Session::open(&broker, &shared.reply_to, &shared.settings.queue, &Cell::default()))?;
         Ok((Self { shared, broker, telling: RefCell::default() }, session))
     }
 
@@ -117,7 +115,7 @@ impl Link {
         let connects = async {
             let pauses = Pauses::new();
             loop {
-                let Settings { queue, .. } = &self.shared.settings;
+                let queue = &self.shared.settings.queue;
                 match Session::open(&self.broker, &self.shared.reply_to, queue, lacked_replies).await {
                     Ok(session) => return Ok(Some(session)),
                     Err(error) => {
@@ -148,7 +146,8 @@ impl Link {
         let taken = Cell::new(None);
         let is_over = async {
             self.shared.until(|state| state.is_over().then_some(())).await;
-            let are_told = self.shared.until(|state| state.orders.are_told().then_some(()));
+            let are_told =
+                self.shared.until(|state| (self.telling.borrow().is_empty() && state.orders.is_empty()).then_some(()));
             // The broker may take nothing, because it is short of memory.
             let gives_up = async {
                 Timer::after(FAREWELL).await;

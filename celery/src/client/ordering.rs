@@ -1,4 +1,4 @@
-//! How the link tells the workers what they are to be told.
+//! How the link broadcasts control commands to the workers.
 #![forbid(unsafe_code)]
 
 use serde_json::{Value, json};
@@ -9,8 +9,8 @@ use super::orders::{Orders, Question};
 use super::session::Session;
 
 impl Link {
-    /// Tells the workers what they are to be told. What the broker has not confirmed when the connection is lost is told on the
-    /// next one: nothing of it does harm if it comes twice.
+    /// Broadcasts control commands to the workers. A command that the broker has not confirmed when the connection is
+    /// lost is broadcast again on the next one: no command does harm if it comes twice.
     pub(super) async fn order(&self, session: &Session) -> Result<(), Lost> {
         loop {
             loop {

@@ -12,8 +12,6 @@ pub(crate) struct Orders {
     pub(crate) terminated: Vec<Uuid>,
     /// Questions that every worker answers.
     pub(crate) questions: Vec<Question>,
-    /// The link has taken some, and they are not told yet: the connection must not end before.
-    is_telling: bool,
 }
 
 /// A question to all workers. Their answers have its ticket.
@@ -24,17 +22,13 @@ pub(crate) struct Question {
 }
 
 impl Orders {
-    /// Returns `true` if workers have been told everything.
-    pub(crate) fn are_told(&self) -> bool {
-        !self.is_telling && self.revoked.is_empty() && self.terminated.is_empty() && self.questions.is_empty()
+    /// Returns `true` if there is nothing to broadcast.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.revoked.is_empty() && self.terminated.is_empty() && self.questions.is_empty()
     }
 
-    /// For the link, once it has told what it took before: takes what is to be told next.
+    /// Takes what is to be broadcast, if there is anything.
     pub(crate) fn take(&mut self) -> Option<Self> {
-        self.is_telling = false;
-        if self.are_told() {
-            return None;
-        }
-        Some(std::mem::replace(self, Self { is_telling: true, ..Self::default() }))
+        (!self.is_empty()).then(|| std::mem::take(self))
     }
 }

@@ -83,14 +83,19 @@ fn traceparent(_: &Job) -> Option<Box<str>> {
 }
 
 /// Returns an error if the broker cannot take a name: it would end the connection, again and again.
-fn check_names(task: &str, queue: &Arc<str>) -> Result<(), Error> {
+fn check_names(task: &str, queue: &str) -> Result<(), Error> {
     if task.len() > LONGEST_NAME {
         let why = format!("its name has {} bytes, and a task has {LONGEST_NAME} at most for its name", task.len());
         return Err(Error::Encode(Encode::new(Part::Function, why)));
     }
+    check_queue(queue).map_err(Error::Build)
+}
+
+/// Returns an error if no queue can have this name.
+pub(super) fn check_queue(queue: &str) -> Result<(), BuildError> {
     match queue.len() {
         1..=LONGEST => Ok(()),
-        _ => Err(Error::Build(BuildError::new("queue", "a name of 1 to 255 bytes", queue))),
+        _ => Err(BuildError::new("queue", "a name of 1 to 255 bytes", queue)),
     }
 }
 

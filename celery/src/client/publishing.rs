@@ -13,7 +13,7 @@ use std::task::Poll;
 use std::time::Instant;
 
 use async_io::Timer;
-use concurrent_futures::{Broken, Error, Full};
+use concurrent_futures::{Broken, Error};
 use futures_lite::future::yield_now;
 use lapin::{Confirmation, PublisherConfirm};
 use uuid::Uuid;
@@ -106,8 +106,7 @@ impl Link {
                 Confirmation::Ack(Some(_)) => session.forget_queue(&call.queue),
                 // The queue is full, and the task is not to wait.
                 Confirmation::Nack(_) if call.refuse_when_full => {
-                    let most = self.shared.settings.max_pending.unwrap_or(usize::MAX);
-                    self.shared.answered(id, Err(Error::Full(Full::new(most))));
+                    self.shared.answered(id, Err(self.shared.settings.full()));
                     continue;
                 }
                 Confirmation::Nack(_) => {}

@@ -30,7 +30,9 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use concurrent_futures::{Broken, Error, Executor as _, FutureId, Job, Stats, Submitter, ThreadPoolExecutor, Waiting};
+use concurrent_futures::{
+    Broken, Error, Executor as _, Full, FutureId, Job, Stats, Submitter, ThreadPoolExecutor, Waiting,
+};
 use uuid::Uuid;
 
 use super::orders::Orders;
@@ -62,6 +64,18 @@ pub(crate) struct Settings {
     pub(crate) max_pending: Option<usize>,
     pub(crate) max_message_size: usize,
     pub(crate) broker_timeout: Duration,
+}
+
+impl Settings {
+    /// Returns how many tasks may be unfinished.
+    pub(super) fn most_pending(&self) -> usize {
+        self.max_pending.unwrap_or(usize::MAX)
+    }
+
+    /// Returns the error of a task for which there is no room.
+    pub(super) fn full(&self) -> Error {
+        Error::Full(Full::new(self.most_pending()))
+    }
 }
 
 pub(crate) struct Shared {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::task::Waker;
 
-use concurrent_futures::{Error, Full, Job, Waiting};
+use concurrent_futures::{Error, Job, Waiting};
 
 use super::prepared::Prepared;
 use super::shared::{Shared, State};
@@ -39,8 +39,7 @@ impl Shared {
         if let Some(prepared) = Prepared::new(job, queue, self.settings.max_message_size)
             && let Err(job) = self.enter(prepared, admission)
         {
-            let most = self.settings.max_pending.unwrap_or(usize::MAX);
-            job.fail(Error::Full(Full::new(most)));
+            job.fail(self.settings.full());
         }
     }
 
@@ -62,7 +61,7 @@ impl Shared {
     fn enter(self: &Arc<Self>, prepared: Prepared, mut admission: Admission) -> Result<(), Job> {
         let Prepared { job, call, items } = prepared;
         let (id, mut items) = (job.id(), Some(items));
-        let most = self.settings.max_pending.unwrap_or(usize::MAX);
+        let most = self.settings.most_pending();
         let mut entered = |state: &mut State| {
             if let Some(error) = state.broken.clone().or(state.is_closed.then_some(Error::ShutDown)) {
                 return Some(Entered::Refused(error));

@@ -8,7 +8,7 @@ use concurrent_futures::{Backend, BuildError, ThreadPoolExecutor, named};
 
 use super::{Settings, Worker};
 use crate::broker::{Broker, ConnectError};
-use crate::size::MAX_SIZE;
+use crate::size::{LONGEST, MAX_SIZE};
 use crate::topology::DEFAULT_QUEUE;
 
 /// Sets up a [`Worker`]. Made by [`Worker::builder`].
@@ -140,7 +140,7 @@ impl WorkerBuilder {
         if settings.queues.is_empty() {
             return refused("queues", "one queue or more", &settings.queues);
         }
-        if let Some(queue) = settings.queues.iter().find(|queue| queue.is_empty() || queue.len() > 255) {
+        if let Some(queue) = settings.queues.iter().find(|queue| queue.is_empty() || queue.len() > LONGEST) {
             return refused("queues", "names of 1 to 255 bytes", queue);
         }
         if settings.max_message_size == 0 {

@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_is_for_all_for_some_or_for_those_of_a_pattern() {
+    fn a_command_is_for_all_for_some_or_for_those_of_a_pattern() {
         let all = command(&json!({"method": "ping", "arguments": null, "destination": null, "pattern": null}));
         assert!(all.is_for("rust@a"));
         let some = command(&json!({"method": "ping", "destination": ["rust@b"]}));

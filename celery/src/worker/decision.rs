@@ -21,13 +21,13 @@
 
 use std::time::Duration;
 
-use concurrent_futures::{Decode, Error, Part, WorkerDied};
+use concurrent_futures::{Decode, Error, Part};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use super::invocation;
-use crate::failure::Failure;
+use crate::failure::{FailedTask, Failure, lost};
 use crate::message::TaskMessage;
 
 /// What a decision depends on besides the headers of the message.
@@ -89,7 +89,7 @@ pub(super) fn decide(message: &TaskMessage, conditions: &Conditions) -> Decision
     if message.retries < message.retries_allowed.unwrap_or(redeliver) {
         return Decision::PublishAgain;
     }
-    Decision::Fail(Failure::of(&Error::WorkerDied(WorkerDied::lost("", Some(message.task.clone())))))
+    Decision::Fail(Failure::of(&lost(&FailedTask { name: &message.task, ..FailedTask::default() }, "")))
 }
 
 /// Parses a time in a header. A time without an offset is in UTC.

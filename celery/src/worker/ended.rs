@@ -35,7 +35,7 @@ pub(super) struct Ended {
     embed: Embed,
     /// How long the task has run. `None` once the event for monitors is published.
     runtime: Option<Duration>,
-    /// The broker has the answer.
+    /// The broker has the answer, or none is wanted.
     is_answered: bool,
 }
 
@@ -86,7 +86,11 @@ impl Service {
         ended: &mut Ended,
     ) -> Result<(Option<lapin::PublisherConfirm>, lapin::Result<()>), Lost> {
         self.publish_follow_ups(session, ended).await?;
-        ended.is_answered = ended.is_answered || self.deliver_large(session, ended).await?;
+        let answer = match ended.is_answered {
+            true => None,
+            false => Self::deliver_large(session, &ended.message, &mut ended.outcome).await?,
+        };
+        ended.is_answered = answer.is_none();
         if let Some(runtime) = ended.runtime {
             session.publish_events(self.events.ended(&ended.message.id, &ended.outcome, runtime)).await?;
             // Names that nobody knows are not remembered: there may be any number of them.
@@ -97,7 +101,6 @@ impl Service {
         }
         let session = &*session;
         let answers = async {
-            let answer = ended.outcome.answer(&ended.message).filter(|_| !ended.is_answered);
             let Some((queue, body, properties)) = answer else { return Ok(None) };
             session.send(("", queue), &body, properties, false).await.map(Some)
         };
@@ -111,26 +114,26 @@ impl Service {
         Ok((confirm?, acknowledged))
     }
 
-    /// Delivers an answer that is so large that the broker may refuse it. Returns `false` if the answer is left to be
-    /// sent: it is small, or the broker has refused it, and now says so.
+    /// Returns the answer that is left to be sent, if there is one. Delivers an answer here that is so large that the
+    /// broker may refuse it. If the broker does, the answer that is left says so.
     ///
     /// A broker that refuses what is published on the channel of the tasks closes that channel, which would cost the
     /// tasks of messages that are on their way to this worker.
-    async fn deliver_large(&mut self, session: &mut Session, ended: &mut Ended) -> Result<bool, Lost> {
-        let Some((queue, body, properties)) = ended.outcome.answer(&ended.message) else { return Ok(false) };
+    async fn deliver_large<'m>(
+        session: &mut Session,
+        message: &'m TaskMessage,
+        outcome: &mut Outcome,
+    ) -> Result<Option<(&'m str, Vec<u8>, BasicProperties)>, Lost> {
+        let Some((queue, body, properties)) = outcome.answer(message) else { return Ok(None) };
         if body.len() <= LARGE {
-            return Ok(false);
+            return Ok(Some((queue, body, properties)));
         }
         match session.try_deliver(("", queue), &body, properties).await? {
-            Ok(()) => Ok(true),
-            Err(Undelivered::NoQueue) => {
-                let queue = queue.to_owned();
-                self.note_client_gone(&queue);
-                Ok(true)
-            }
+            // Nobody waits for an answer whose queue is gone.
+            Ok(()) | Err(Undelivered::NoQueue) => Ok(None),
             Err(why) => {
-                ended.outcome = Outcome::of_error(&Error::Encode(Encode::new(Part::Result, why.to_string())));
-                Ok(false)
+                *outcome = Outcome::of_error(&Error::Encode(Encode::new(Part::Result, why.to_string())));
+                Ok(outcome.answer(message))
             }
         }
     }

@@ -25,6 +25,9 @@ pub(super) struct Counts {
 }
 
 /// An event that is ready to be published.
+/// What monitors are shown in place of arguments and results.
+pub(super) const HIDDEN: &str = "(hidden)";
+
 pub(super) struct Event {
     pub(super) routing_key: String,
     pub(super) body: Vec<u8>,
@@ -98,7 +101,7 @@ impl Events {
         }
         let (kind, details) = match outcome {
             Outcome::Value(text) => {
-                let result = if self.hides_results { "(hidden)".into() } else { shown(text) };
+                let result = if self.hides_results { HIDDEN.into() } else { shown(text) };
                 ("task-succeeded", json!({ "uuid": id, "result": result, "runtime": runtime.as_secs_f64() }))
             }
             Outcome::Failed { failure, trace } => {

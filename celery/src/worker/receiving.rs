@@ -3,7 +3,6 @@
 
 use std::time::Instant;
 
-use concurrent_futures::{Error, WorkerDied};
 use jiff::Timestamp;
 use lapin::BasicProperties;
 use lapin::message::Delivery;
@@ -11,6 +10,7 @@ use lapin::types::AMQPValue;
 
 use super::decision::{Conditions, Decision, decide};
 use super::ended::{Ended, answer_properties};
+use super::events::HIDDEN;
 use super::invocation::Invocation;
 use super::outcome::Outcome;
 use super::request::{DeliveryInfo, Hold, Request, Running, Stage};
@@ -18,13 +18,10 @@ use super::service::Service;
 use super::session::{Published, Session};
 use super::{Input, Lost, Phase};
 use crate::answer::{Answer, Started, Status};
-use crate::failure::Failure;
+use crate::failure::{FailedTask, Failure, lost};
 use crate::message::{Body, Malformed, TaskMessage};
 use crate::properties::{correlation_id, reply_to};
 use crate::size::check_size;
-
-/// What monitors are shown in place of arguments.
-const HIDDEN: &str = "(hidden)";
 
 impl Service {
     /// Receives a message that calls a task, and does what [`decide`] says.
@@ -103,8 +100,8 @@ impl Service {
                     Ok(()) => Ok(session.ack(tag).await?),
                     // It cannot be noted that it is run once more.
                     Err(why) => {
-                        let died = WorkerDied::lost("", Some(message.task.clone()));
-                        let error = Error::WorkerDied(died.with_hint(format!("it cannot be run again: {why}")));
+                        let task = FailedTask { name: &message.task, ..FailedTask::default() };
+                        let error = lost(&task, &format!("it cannot be run again: {why}"));
                         self.end(session, Ended::unstarted(message, delivery, Outcome::of_error(&error))).await
                     }
                 }

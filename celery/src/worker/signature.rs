@@ -45,11 +45,11 @@ struct Signature {
 pub(super) fn after_success(embed: &Embed, result: &str, parent: &TaskMessage) -> Result<Vec<FollowUp>, String> {
     let mut messages = Vec::new();
     for callback in embed.callbacks.iter().flatten() {
-        expand(callback, Some(result), Vec::new(), parent, &mut messages)?;
+        expand(callback, result, Vec::new(), parent, &mut messages)?;
     }
     // The steps of a chain are in reverse order: the last one is called next.
     if let Some((next, rest)) = embed.chain.as_deref().and_then(<[Value]>::split_last) {
-        expand(next, Some(result), rest.to_vec(), parent, &mut messages)?;
+        expand(next, result, rest.to_vec(), parent, &mut messages)?;
     }
     Ok(messages)
 }
@@ -64,7 +64,7 @@ pub(super) fn after_failure(embed: &Embed, parent: &TaskMessage) -> Result<Vec<F
     let id = Value::from(&*parent.id).to_string();
     let mut messages = Vec::new();
     for errback in embed.errbacks.iter().flatten() {
-        expand(errback, Some(&id), Vec::new(), parent, &mut messages)?;
+        expand(errback, &id, Vec::new(), parent, &mut messages)?;
     }
     Ok(messages)
 }
@@ -73,7 +73,7 @@ pub(super) fn after_failure(embed: &Embed, parent: &TaskMessage) -> Result<Vec<F
 /// order.
 fn expand(
     signature: &Value,
-    result: Option<&str>,
+    result: &str,
     mut chain: Vec<Value>,
     parent: &TaskMessage,
     messages: &mut Vec<FollowUp>,
@@ -106,7 +106,7 @@ fn expand(
 }
 
 impl Signature {
-    fn message(&self, result: Option<&str>, chain: Vec<Value>, parent: &TaskMessage) -> Result<FollowUp, String> {
+    fn message(&self, result: &str, chain: Vec<Value>, parent: &TaskMessage) -> Result<FollowUp, String> {
         let text = |key: &str| self.options.get(key).and_then(Value::as_str).map(String::from);
         let list = |key: &str| match self.options.get(key) {
             Some(Value::Array(list)) => Some(list.clone()),
@@ -118,7 +118,7 @@ impl Signature {
             std::time::Duration::try_from_secs_f64(seconds).ok()
         };
         let mut args = String::from("[");
-        if let (Some(result), false) = (result, self.immutable) {
+        if !self.immutable {
             args.push_str(result);
         }
         for argument in &self.args {

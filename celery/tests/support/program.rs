@@ -28,13 +28,9 @@ impl Program {
         Ok(Self(child))
     }
 
-    pub(crate) fn id(&self) -> u32 {
-        self.0.id()
-    }
-
     /// Sends it a signal, such as `-TERM`.
     pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([name, &self.id().to_string()]).status();
+        let sent = Command::new("kill").args([name, &self.0.id().to_string()]).status();
         assert!(sent.expect("kill").success());
     }
 
