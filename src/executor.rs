@@ -24,9 +24,9 @@ use crate::with_context::WithContext;
 ///
 /// A parameter of type `fn(A) -> R` accepts any function, method or closure that captures nothing: exactly those can be
 /// sent to another process of the program. Another program needs a name for the function, too: see
-/// [`guide::other_machines`](crate::guide::other_machines). Pass two arguments as a tuple. The `try_` methods take functions that return `Result`; an
-/// `Err` becomes the future's error. [`ThreadPoolExecutor`](crate::ThreadPoolExecutor) has methods of the same names
-/// that also take closures that capture, and types without serde's traits.
+/// [`guide::other_machines`](crate::guide::other_machines). Pass two arguments as a tuple. The `try_` methods take
+/// functions that return `Result`; an `Err` becomes the future's error. [`ThreadPoolExecutor`](crate::ThreadPoolExecutor)
+/// has methods of the same names that also take closures that capture, and types without serde's traits.
 ///
 /// # Examples
 ///

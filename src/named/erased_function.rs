@@ -37,9 +37,10 @@ impl<T: Send> Handle for Future<T> {
 /// A callback that gets the outcome of a task.
 pub(super) type Done = Box<dyn FnOnce(Result<&dyn erased_serde::Serialize, &Error>) + Send>;
 
-type Submit = dyn Fn(&dyn Backend, TaskOptions, &mut dyn erased_serde::Deserializer<'_>, Done) -> Result<Box<dyn Handle>, Error>
-    + Send
-    + Sync;
+type Submitted = Result<Box<dyn Handle>, Error>;
+
+type Submit =
+    dyn Fn(&dyn Backend, TaskOptions, &mut dyn erased_serde::Deserializer<'_>, Done) -> Submitted + Send + Sync;
 
 /// A function with its types erased.
 #[expect(missing_debug_implementations, reason = "it is passed on and not looked at")]

@@ -75,7 +75,7 @@ where
     }
 
     fn cancel(&self) -> bool {
-        let Some(owner) = self.owner_to_ask(By::CancelUnasked) else { return self.was_cancelled() };
+        let Some(owner) = self.owner_to_ask(By::Cancel { asked: false }) else { return self.was_cancelled() };
         // A started task cannot be cancelled, so it must not be taken back from where it is.
         let is_pending = self.inner.lock().snapshot().state == State::Pending;
         let is_back = owner.remote().is_some_and(|remote| {
@@ -84,13 +84,13 @@ where
             }
             is_pending && remote.revoke(self.id)
         });
-        is_back && self.end_with(Error::Cancelled, By::Cancel) || self.was_cancelled()
+        is_back && self.end_with(Error::Cancelled, By::Cancel { asked: true }) || self.was_cancelled()
     }
 
     fn abort(&self) -> bool {
-        let Some(owner) = self.owner_to_ask(By::AbortUnasked) else { return self.was_cancelled() };
+        let Some(owner) = self.owner_to_ask(By::Abort { asked: false }) else { return self.was_cancelled() };
         let Some(remote) = owner.remote().filter(|remote| remote.stop(self.id)) else { return self.was_cancelled() };
-        let ended = self.end_with(Error::Cancelled, By::Abort);
+        let ended = self.end_with(Error::Cancelled, By::Abort { asked: true });
         remote.stopped(self.id);
         ended || self.was_cancelled()
     }
@@ -146,15 +146,13 @@ where
         look(deadline, || self.published.load(Ordering::Relaxed));
         let mut inner = self.inner.lock();
         while !inner.is_done() {
-            let timed_out = match deadline {
-                Some(deadline) => self.changed.wait_until(&mut inner, deadline).timed_out(),
-                None => {
-                    self.changed.wait(&mut inner);
-                    false
+            match deadline {
+                None => self.changed.wait(&mut inner),
+                Some(deadline) => {
+                    if self.changed.wait_until(&mut inner, deadline).timed_out() {
+                        return inner.is_done();
+                    }
                 }
-            };
-            if timed_out {
-                return inner.is_done();
             }
         }
         true

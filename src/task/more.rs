@@ -49,10 +49,7 @@ impl<T> More<T> {
     /// Returns the extras, and makes them if there are none.
     pub(super) fn extras(&mut self) -> &mut Extras<T> {
         if self.get().is_none() {
-            let first = match std::mem::replace(self, More::Nothing) {
-                More::Listener(first) => Some(first),
-                More::Nothing | More::Extras(_) => None,
-            };
+            let first = self.take_listeners().and_then(|(first, _)| first);
             *self = More::Extras(Box::new(Extras {
                 first,
                 listeners: Listeners::new(),

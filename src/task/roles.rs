@@ -41,16 +41,6 @@ pub(crate) enum Claim {
     NeedsWorker,
 }
 
-impl Claim {
-    /// Returns what the thread that tried to claim needs of others when it goes to sleep.
-    pub(crate) fn block_reason(self) -> BlockReason {
-        match self {
-            Claim::Done | Claim::Elsewhere => BlockReason::Progress,
-            Claim::NeedsWorker => BlockReason::Worker,
-        }
-    }
-}
-
 /// A task without its types, as seen by executors.
 ///
 /// `me` is the same `Arc` that the method is called on. A scoped task's own type borrows from a stack, so only its

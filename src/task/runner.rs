@@ -195,8 +195,7 @@ where
         if let Some(owner) = &owner {
             owner.started();
         }
-        let executor = || owner.as_ref().and_then(|owner| owner.kind());
-        let span = started.and_then(|started| started.run(executor(), self.name()));
+        let span = started.and_then(|started| started.run(owner.as_ref().and_then(|owner| owner.kind()), self.name()));
         self.perform(me, call, owner.as_ref(), span)
     }
 
@@ -246,14 +245,11 @@ where
 
     fn start(&self) -> bool {
         let mut inner = self.inner.lock();
-        inner.phase = match std::mem::replace(&mut inner.phase, Phase::StartedElsewhere) {
-            Phase::Pending(call) => Phase::Started(call),
-            Phase::PendingElsewhere => Phase::StartedElsewhere,
-            other => {
-                inner.phase = other;
-                return inner.phase.is_open();
-            }
-        };
+        if !matches!(inner.phase, Phase::Pending(_) | Phase::PendingElsewhere) {
+            return inner.phase.is_open();
+        }
+        let call = inner.phase.take_call(Phase::StartedElsewhere);
+        inner.phase = call.map_or(Phase::StartedElsewhere, Phase::Started);
         let started = inner.more.hooks().map(|hooks| hooks.start(Instant::now(), None));
         drop(inner);
         if let Some(started) = started {
@@ -263,7 +259,7 @@ where
     }
 
     fn withdraw(&self) -> bool {
-        self.end_with(Error::Cancelled, By::Cancel)
+        self.end_with(Error::Cancelled, By::Cancel { asked: true })
     }
 
     fn refuse(&self, error: Error) -> bool {

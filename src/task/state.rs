@@ -15,17 +15,19 @@
 //! | `Pending` | `Started` | [`Job::start`](crate::Job::start) | nothing: no thread runs it here |
 //! | `Started` | `Running` | its worker | the call, to run it |
 //! | `Pending` | `Delivering`, then done | `cancel`, `abort`, a refusal, a promise | the call, to drop it |
-//! | `Running`, `Started` | `Delivering`, then done | its worker, `abort`, its time limit | the call, if it is here |
-//! | `Started` | `Delivering`, then done | a refusal | the call, if it is here |
+//! | `Running` | `Delivering`, then done | its worker, `abort`, its time limit | nothing: the call was taken to run it |
+//! | `Started` | `Delivering`, then done | its worker, `abort`, its time limit, a refusal | the call, if it is here |
 //! | `Delivering` | `Finished`, `Cancelled`, `Taken` | the thread that entered it | hooks, callbacks, then listeners |
 //! | `Finished` | `Delivering` and back | `add_done_callback`, while the callback runs | the outcome |
 //! | `Finished` | `Taken` | the handle: `result`, `.await`, its drop, or the task that was waiting for it and owns it | the outcome |
 //!
 //! `Pending` and `Started` have a variant each for while the call is elsewhere: it is lent to be encoded or shown, was
 //! encoded for another process, or never was there. From outside, `Started` is running. A refusal ends a started task,
-//! but none that a thread of this process runs. `cancel` ends neither, because both are running for their caller. A task never leaves `Taken`, and leaves `Cancelled` only for the time of a late callback. `Delivering`
-//! appears from outside as the state before it, so a task does not appear done before its callbacks have run, and a
-//! callback added to a done task does not make it appear not done.
+//! but none that a thread of this process runs. `cancel` ends neither, because both are running for their caller.
+//!
+//! A task never leaves `Taken`, and leaves `Cancelled` only for the time of a late callback. `Delivering` appears from
+//! outside as the state before it, so a task does not appear done before its callbacks have run, and a callback added to
+//! a done task does not make it appear not done.
 //!
 //! # Races, each decided by the lock
 //!
@@ -148,13 +150,15 @@ pub(super) enum By {
     /// The owner or the thread that runs it.
     Owner,
     Refusal,
-    /// The owner, or a caller to whom it has given the task back.
-    Cancel,
-    /// A caller who has asked nobody, because nobody had the task. Not if it has been entrusted to somebody since.
-    CancelUnasked,
-    Abort,
-    /// As `CancelUnasked`, for an abort.
-    AbortUnasked,
+    /// The owner, or a caller: one who has `asked` whoever had the task, or who has not. The latter does not end a task
+    /// that is entrusted to somebody.
+    Cancel {
+        asked: bool,
+    },
+    /// A caller, as for `Cancel`.
+    Abort {
+        asked: bool,
+    },
     Limit,
 }
 
@@ -338,14 +342,12 @@ where
         let (state, allowed) = match inner.phase {
             Phase::Pending(_) | Phase::PendingElsewhere => (State::Pending, by != By::Limit),
             // Marked as started, but in a queue: nobody else would end it.
-            Phase::Started(_) | Phase::StartedElsewhere => {
-                (State::Running, !matches!(by, By::Cancel | By::CancelUnasked))
-            }
-            Phase::Running(_) => (State::Running, matches!(by, By::Owner | By::Abort | By::AbortUnasked | By::Limit)),
+            Phase::Started(_) | Phase::StartedElsewhere => (State::Running, !matches!(by, By::Cancel { .. })),
+            Phase::Running(_) => (State::Running, matches!(by, By::Owner | By::Abort { .. } | By::Limit)),
             _ => (State::Finished, false),
         };
-        let is_unasked = matches!(by, By::CancelUnasked | By::AbortUnasked);
-        if !allowed || is_unasked && given_away(inner.owner.as_ref()).is_some() {
+        let is_unasked = matches!(by, By::Cancel { asked: false } | By::Abort { asked: false });
+        if !allowed || is_unasked && inner.owner.as_ref().is_some_and(|owner| owner.remote().is_some()) {
             drop(inner);
             drop_caught(outcome);
             return false;
@@ -363,7 +365,7 @@ where
         {
             hooks.note_executor(owner.kind());
         }
-        let aborts = shown.state == State::Running && matches!(by, By::Abort | By::AbortUnasked | By::Limit);
+        let aborts = shown.state == State::Running && matches!(by, By::Abort { .. } | By::Limit);
         if aborts {
             self.aborted.store(true, Ordering::Relaxed);
         }
@@ -374,8 +376,8 @@ where
             // Before any user code, which may wait for the room that this makes in a bounded queue.
             if let Some(owner) = owner {
                 match by {
-                    By::Cancel | By::CancelUnasked => owner.cancelled(false),
-                    By::Abort | By::AbortUnasked => owner.cancelled(true),
+                    By::Cancel { .. } => owner.cancelled(false),
+                    By::Abort { .. } => owner.cancelled(true),
                     By::Refusal => owner.refused(),
                     By::Owner | By::Limit => owner.ended(outcome.get().is_err()),
                 }
@@ -488,15 +490,11 @@ where
     }
 }
 
-fn given_away(owner: Option<&Arc<dyn TaskOwner>>) -> Option<Arc<dyn TaskOwner>> {
-    owner.filter(|owner| owner.remote().is_some()).cloned()
-}
-
 impl<C, T, H> Task<C, T, H> {
     /// Returns the owner that the task was entrusted to, if any, until the task has come back.
     pub(super) fn entrusted_to(&self) -> Option<Arc<dyn TaskOwner>> {
         let inner = self.inner.lock();
-        given_away(inner.owner.as_ref())
+        inner.owner.as_ref().filter(|owner| owner.remote().is_some()).cloned()
     }
 
     /// Returns the owner that the task was entrusted to. If nobody has the task, ends it in this way, which is that of a
@@ -507,12 +505,8 @@ impl<C, T, H> Task<C, T, H> {
         T: Send,
         H: Held<Outcome<T>> + Send,
     {
-        // A task that was held back, for example, may have been entrusted to somebody in between.
-        self.entrusted_to().or_else(
-            || {
-                if self.end_with(Error::Cancelled, unasked) { None } else { self.entrusted_to() }
-            },
-        )
+        // Asked the other way round, a task that was held back, for example, could be entrusted to somebody in between.
+        if self.end_with(Error::Cancelled, unasked) { None } else { self.entrusted_to() }
     }
 
     pub(super) fn was_cancelled(&self) -> bool {

@@ -41,7 +41,7 @@ use crate::sync::{Condvar, Mutex};
 use crate::task::call::Call;
 use crate::task::function::outcome;
 use crate::task::owner::{self, CompensationGuard};
-use crate::task::roles::BlockReason;
+use crate::task::roles::{BlockReason, Claim};
 use crate::task::{Runnable, TaskHandle, new_task};
 use crate::with::With;
 
@@ -336,7 +336,7 @@ impl Tasks {
             && owner::may_block()
         {
             while let Some(task) = self.next_pending() {
-                if task.claim(Arc::clone(&task), owner).block_reason() == BlockReason::Worker {
+                if task.claim(Arc::clone(&task), owner) == Claim::NeedsWorker {
                     need = BlockReason::Worker;
                 }
             }

@@ -1,6 +1,7 @@
 //! What the process pool offers to maps.
 #![forbid(unsafe_code)]
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, Weak};
 
 use super::Pool;
@@ -64,7 +65,11 @@ impl BatchExecutor for MapBatches {
     }
 
     fn admit(&self) -> Result<Ticket, Error> {
-        self.pool.refuses_all().map_or_else(|| Ok(self.pool.tickets.now()), Err)
+        if self.pool.closing.load(Ordering::Relaxed) {
+            let owned = self.pool.owns_thread();
+            self.pool.scheduler.lock().refuses_all(owned, false).map_or(Ok(()), Err)?;
+        }
+        Ok(self.pool.tickets.now())
     }
 
     fn finds(&self, entry: Entry) -> bool {

@@ -1,7 +1,6 @@
 //! How tasks enter the pool, and are taken out of it before they start.
 #![forbid(unsafe_code)]
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -90,15 +89,6 @@ impl Pool {
         if room == Room::Reserved {
             self.decide(|scheduler, _| scheduler.give_back(room));
         }
-    }
-
-    /// Returns why nothing is accepted from the calling thread any more, or `None` if tasks are.
-    pub(in crate::process) fn refuses_all(&self) -> Option<Error> {
-        if !self.closing.load(Ordering::Relaxed) {
-            return None;
-        }
-        let owned = self.owns_thread();
-        self.scheduler.lock().refuses_all(owned, false)
     }
 
     /// Announces more batches of an accepted map, or returns why it is too late. With `first`, the workers stay until
