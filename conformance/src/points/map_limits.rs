@@ -128,12 +128,15 @@ fn outcomes_that_are_ready_are_yielded_after_a_timeout(make: &Make) {
 fn a_timeout_ends_an_endless_input(make: &Make) {
     let (executor, door, pulled) = (make(1), Door::new(), Cell::new(0));
     let _running = occupy_at_door(&*executor, &door);
-    let timed = executor.with(MapOptions::new().timeout(Duration::from_millis(5)).buffer_size(2));
-    let mut map = timed.map(double, counted(&pulled));
+    let timed = |timeout| executor.with(MapOptions::new().timeout(timeout).buffer_size(2));
+    let mut map = timed(Duration::from_millis(5)).map(double, counted(&pulled));
     assert!(matches!(map.next(), Some(Err(Error::Timeout(_)))));
     assert!(map.next().is_none());
     // Fewer if the time was up before.
     assert!(pulled.get() <= 2, "{}", pulled.get());
+    pulled.set(0);
+    drop(timed(LONG).map(double, counted(&pulled)));
+    assert_eq!(pulled.get(), 2);
 }
 
 fn the_timeout_of_a_task_does_not_end_its_map(make: &Make) {
