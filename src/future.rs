@@ -20,6 +20,7 @@ use crate::blocking;
 use crate::error::{Error, Outcome};
 use crate::held::is_large;
 use crate::id::FutureId;
+use crate::look;
 use crate::sync::Mutex;
 use crate::task::handle::TAKEN;
 use crate::task::listener::Listener;
@@ -201,6 +202,7 @@ impl<T> Future<T> {
         if const { !is_large::<T>() }
             && let Some(outcome) = self.task.take()
         {
+            look::found(1);
             return outcome;
         }
         self.wait();

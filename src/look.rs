@@ -5,10 +5,12 @@
 //! between, and begins again. The yield lets the other thread run if both share a cpu.
 //!
 //! If other threads have work for that cpu, a yield gives a whole time slice away, which is a thousand times as long as
-//! a wake-up. So a yield that takes longer than 50 us ends the look, and the thread does not look again for as long as
-//! that yield took. Each further long yield doubles this rest, up to 128 times the yield, and each short yield halves
-//! it. So the looks lose about as much time as a neighbour works now and then, and less than a hundredth of the time
-//! beside a neighbour that never sleeps.
+//! a wake-up. So each thread keeps an account. It gains the time of a wake-up whenever it finds what it waits for, at
+//! once or by a look, and pays for each yield that takes longer than 50 us. A thread in debt does not look. Beside a
+//! thread that works for others, a long yield pays: many results are there afterwards, and the debt is soon made good.
+//! Beside one that works for nobody here, nothing makes it good: the thread looks again after as long as the yield took,
+//! and each further debt doubles this rest, up to 128 times the yield. So looks lose at most about as much time as they
+//! have saved, and less than a hundredth of the time beside a neighbour that never sleeps.
 //!
 //! A thread with a deadline does not look: one yield could take it past the deadline.
 #![forbid(unsafe_code)]
@@ -19,10 +21,16 @@ use std::time::{Duration, Instant};
 
 use crate::sync::{IS_MODEL, thread, thread_local};
 
-/// For how long a thread looks, and the longest yield after which it will look again.
+/// For how long a thread looks, and the longest yield that costs nothing.
 const LONGEST: Duration = Duration::from_micros(50);
 
-/// How many times the rest after a long yield is doubled at most.
+/// How much time a thread gains that need not sleep: about as much as a wake-up takes both threads.
+const WAKE_UP: Duration = Duration::from_micros(10);
+
+/// How much a thread can save up, so that one good hour does not pay for a bad one.
+const MOST_SAVED: Duration = Duration::from_millis(5);
+
+/// How many times the rest of a thread in debt is doubled at most.
 const MOST_DOUBLINGS: u32 = 7;
 
 /// How many spin-loop hints a thread executes between two yields.
@@ -31,17 +39,19 @@ const PAUSES: usize = 6;
 /// How many times a thread yields to let work accumulate.
 const YIELDS: usize = 6;
 
-/// What a thread remembers of its yields.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Yields {
-    /// The thread does not look before this time, because a yield has taken long.
-    not_before: Option<Instant>,
-    /// How many times the rest is doubled if the next yield takes long.
-    doublings: u32,
+/// What a thread has gained and lost by its looks.
+#[derive(Debug)]
+struct Account {
+    /// In nanoseconds.
+    balance: Cell<i64>,
+    /// When a thread in debt looks again.
+    not_before: Cell<Option<Instant>>,
+    /// How many times the rest is doubled if the thread gets into debt again.
+    doublings: Cell<u32>,
 }
 
 thread_local! {
-    static MEMORY: Cell<Yields> = Cell::new(Yields { not_before: None, doublings: 0 });
+    static ACCOUNT: Account = Account::new();
 }
 
 /// Looks for up to 50 us until `is_there` returns `true`. Returns `false` if it did not; a thread that does not look
@@ -51,14 +61,22 @@ pub(crate) fn look(deadline: Option<Instant>, is_there: impl Fn() -> bool) -> bo
     if IS_MODEL {
         return false;
     }
-    let mut goes_on = looking(deadline);
-    loop {
-        if is_there() {
-            return true;
-        }
-        if !goes_on() {
+    let mut goes_on = None;
+    while !is_there() {
+        if !goes_on.get_or_insert_with(|| looking(deadline))() {
             return false;
         }
+    }
+    found(1);
+    true
+}
+
+/// Notes that this thread need not sleep for so many results, because they are there.
+#[inline]
+pub(crate) fn found(results: usize) {
+    if !IS_MODEL {
+        // A thread whose thread-locals are gone is about to end.
+        let _ = ACCOUNT.try_with(|account| account.gain(results));
     }
 }
 
@@ -96,9 +114,7 @@ fn start(deadline: Option<Instant>) -> Option<Instant> {
         return None;
     }
     let now = Instant::now();
-    // A thread whose thread-locals are gone is about to end.
-    let not_before = MEMORY.try_with(Cell::get).ok()?.not_before;
-    not_before.is_none_or(|not_before| now >= not_before).then_some(now)
+    ACCOUNT.try_with(|account| account.allows(now)).unwrap_or(false).then_some(now)
 }
 
 /// Yields. Returns the time after the yield, or `None` if the yield took long.
@@ -106,24 +122,47 @@ fn timed_yield() -> Option<Instant> {
     let before = Instant::now();
     thread::yield_now();
     let after = Instant::now();
-    let remembered = MEMORY.try_with(Cell::get).ok()?;
-    let (memory, in_time) = remembered.after_yield(before, after);
-    if memory != remembered {
-        let _ = MEMORY.try_with(|place| place.set(memory));
+    let duration = after.duration_since(before);
+    if duration <= LONGEST {
+        return Some(after);
     }
-    in_time.then_some(after)
+    let _ = ACCOUNT.try_with(|account| account.pay(duration, after));
+    None
 }
 
-impl Yields {
-    /// Returns what to remember after a yield, and `true` if the yield did not take long.
-    fn after_yield(self, before: Instant, after: Instant) -> (Self, bool) {
-        let duration = after.duration_since(before);
-        if duration <= LONGEST {
-            return (Self { doublings: self.doublings.saturating_sub(1), ..self }, true);
-        }
-        let not_before = after.checked_add(duration * (1 << self.doublings));
-        (Self { not_before, doublings: MOST_DOUBLINGS.min(self.doublings + 1) }, false)
+impl Account {
+    const fn new() -> Self {
+        Self { balance: Cell::new(0), not_before: Cell::new(None), doublings: Cell::new(0) }
     }
+
+    /// Returns `true` if the thread may look. A rest that is over ends its debt.
+    fn allows(&self, now: Instant) -> bool {
+        if self.balance.get() < 0 && self.not_before.get().is_none_or(|not_before| now >= not_before) {
+            self.balance.set(0);
+        }
+        self.balance.get() >= 0
+    }
+
+    fn gain(&self, results: usize) {
+        let gained = nanos(WAKE_UP).saturating_mul(i64::try_from(results).unwrap_or(i64::MAX));
+        self.balance.set(nanos(MOST_SAVED).min(self.balance.get().saturating_add(gained)));
+    }
+
+    /// Pays for a yield that took long. A thread that gets into debt rests for longer each time.
+    fn pay(&self, duration: Duration, now: Instant) {
+        let doublings = self.doublings.get();
+        self.balance.set(self.balance.get().saturating_sub(nanos(duration)));
+        if self.balance.get() >= 0 {
+            self.doublings.set(doublings.saturating_sub(1));
+            return;
+        }
+        self.not_before.set(now.checked_add(duration * (1 << doublings)));
+        self.doublings.set(MOST_DOUBLINGS.min(doublings + 1));
+    }
+}
+
+const fn nanos(duration: Duration) -> i64 {
+    duration.as_nanos() as i64
 }
 
 #[cfg(test)]
@@ -131,14 +170,25 @@ mod tests {
     use std::cell::Cell;
     use std::time::{Duration, Instant};
 
-    use super::{LONGEST, MEMORY, Yields, look};
+    use super::{ACCOUNT, Account, MOST_SAVED, WAKE_UP, found, look};
+
+    const SLICE: Duration = Duration::from_millis(3);
+
+    /// Has this thread pay for a slice that it gave away, until it is in debt.
+    fn get_into_debt() {
+        ACCOUNT.with(|account| {
+            while account.balance.get() >= 0 {
+                account.pay(SLICE, Instant::now() + Duration::from_secs(3600));
+            }
+        });
+    }
 
     #[test]
     fn a_look_ends_when_its_condition_holds() {
         let looks = Cell::new(0);
         let found = look(None, || looks.replace(looks.get() + 1) == 3);
         // On a busy machine, the first yield ends the look.
-        assert!(found || MEMORY.get().not_before.is_some(), "it looked {} times", looks.get());
+        assert!(found || ACCOUNT.with(|account| account.balance.get() < 0), "it looked {} times", looks.get());
     }
 
     #[test]
@@ -153,31 +203,43 @@ mod tests {
     }
 
     #[test]
-    fn after_a_long_yield_the_thread_does_not_look() {
-        let not_before = Instant::now() + Duration::from_secs(3600);
-        MEMORY.set(Yields { not_before: Some(not_before), doublings: 0 });
+    fn a_thread_in_debt_does_not_look() {
+        get_into_debt();
         let looks = Cell::new(0);
         assert!(!look(None, || looks.replace(looks.get() + 1) > 0), "it looks only once, without a yield");
-        MEMORY.set(Yields { not_before: Some(Instant::now()), doublings: 0 });
-        assert!(look(None, || looks.get() > 0));
+        ACCOUNT.with(|account| account.not_before.set(Some(Instant::now())));
+        assert!(look(None, || looks.get() > 0), "its rest is over");
     }
 
     #[test]
-    fn the_rest_doubles_with_each_long_yield_and_halves_with_each_short_one() {
-        let now = Instant::now();
-        let long = Duration::from_millis(3);
-        let after = |memory: Yields, duration| memory.after_yield(now, now + duration);
-        let mut memory = Yields { not_before: None, doublings: 0 };
+    fn results_that_are_there_make_a_debt_good() {
+        get_into_debt();
+        found(1);
+        assert!(ACCOUNT.with(|account| !account.allows(Instant::now())), "one result is not enough");
+        (1..SLICE.as_micros() / WAKE_UP.as_micros()).for_each(|_| found(1));
+        assert!(ACCOUNT.with(|account| account.allows(Instant::now())));
+        get_into_debt();
+        found(usize::MAX);
+        assert_eq!(ACCOUNT.with(|account| account.balance.get()), super::nanos(MOST_SAVED));
+    }
+
+    #[test]
+    fn the_rest_doubles_with_each_debt_and_halves_with_each_slice_that_is_made_good() {
+        let (account, now) = (Account::new(), Instant::now());
         for factor in [1, 2, 4, 8, 16, 32, 64, 128, 128] {
-            let (next, in_time) = after(memory, long);
-            assert_eq!((next.not_before, in_time), (Some(now + long + long * factor), false));
-            memory = next;
+            account.pay(SLICE, now);
+            assert_eq!(account.not_before.get(), Some(now + SLICE * factor));
+            assert!(!account.allows(now) && account.allows(now + SLICE * factor), "the rest ends the debt");
         }
         for factor in [64, 32, 16, 8, 4, 2, 1, 1] {
-            let (next, in_time) = after(memory, LONGEST);
-            assert!(in_time);
-            assert_eq!(after(next, long).0.not_before, Some(now + long + long * factor));
-            memory = next;
+            account.gain(usize::MAX);
+            account.pay(SLICE, now);
+            assert!(account.allows(now), "it was made good");
+            let doublings = account.doublings.get();
+            account.balance.set(0);
+            account.pay(SLICE, now);
+            assert_eq!(account.not_before.get(), Some(now + SLICE * factor));
+            (account.balance.set(0), account.doublings.set(doublings));
         }
     }
 }

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::look;
 use crate::sync::{Condvar, Mutex};
 use crate::task::listener::{Key, Listen, Listener, ListenerKey};
 use crate::task::owner::{self, CompensationGuard};
@@ -91,6 +92,7 @@ pub(crate) fn deadline(timeout: Option<Duration>) -> Option<Instant> {
 #[track_caller]
 pub(crate) fn wait_for(future: &(impl Sealed + ?Sized), timeout: Option<Duration>) -> bool {
     if is_done(future) {
+        look::found(1);
         return true;
     }
     if timeout == Some(Duration::ZERO) {

@@ -66,10 +66,8 @@ impl CompletionQueue {
 
     /// Takes a key, after a [look](crate::look) if there is none yet. Does not sleep.
     pub(crate) fn look(&self, deadline: Option<Instant>) -> Option<Key> {
-        self.try_take().or_else(|| {
-            look(deadline, || !self.keys.is_empty());
-            self.try_take()
-        })
+        look(deadline, || !self.keys.is_empty());
+        self.try_take()
     }
 
     /// Takes a key if there is one. Otherwise has the task woken when there is one.
