@@ -239,7 +239,8 @@ mod tests {
             account.balance.set(0);
             account.pay(SLICE, now);
             assert_eq!(account.not_before.get(), Some(now + SLICE * factor));
-            (account.balance.set(0), account.doublings.set(doublings));
+            account.balance.set(0);
+            account.doublings.set(doublings);
         }
     }
 }
