@@ -31,6 +31,13 @@ impl Tickets {
         Ticket(self.0.fetch_add(2, Ordering::Relaxed) + 1)
     }
 
+    /// As [`next`](Self::next), if all callers hold the same lock, which spares an atomic addition.
+    pub(crate) fn next_locked(&self) -> Ticket {
+        let last = self.0.load(Ordering::Relaxed);
+        self.0.store(last + 2, Ordering::Relaxed);
+        Ticket(last + 1)
+    }
+
     /// Returns the ticket of items that are pulled now: behind all tasks that were submitted, and before the next one.
     pub(crate) fn now(&self) -> Ticket {
         Ticket(self.0.load(Ordering::Relaxed))
@@ -63,7 +70,7 @@ mod tests {
     fn items_are_between_the_tasks_before_and_after_them() {
         let tickets = Tickets::default();
         let (items, task, also, again, next) =
-            (tickets.now(), tickets.next(), tickets.now(), tickets.now(), tickets.next());
+            (tickets.now(), tickets.next(), tickets.now(), tickets.now(), tickets.next_locked());
         assert!(items < task && task < also && also == again && again < next && next < Ticket::NEVER);
     }
 }

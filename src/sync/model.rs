@@ -228,6 +228,11 @@ pub(crate) mod channel {
         Disconnected,
     }
 
+    /// The number of values is not checked: no sender waits for room.
+    pub(crate) fn bounded<T>(_room: usize) -> (Sender<T>, Receiver<T>) {
+        unbounded()
+    }
+
     pub(crate) fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
         let queue = Mutex::new(Queue { values: VecDeque::new(), has_sender: true });
         let chan = Arc::new(Chan { queue, filled: Condvar::new() });
@@ -239,6 +244,10 @@ pub(crate) mod channel {
             self.0.queue.lock().values.push_back(value);
             self.0.filled.notify_one();
             Ok(())
+        }
+
+        pub(crate) fn try_send(&self, value: T) -> Result<(), SendError> {
+            self.send(value)
         }
     }
 
@@ -255,7 +264,11 @@ pub(crate) mod channel {
         }
 
         pub(crate) fn is_empty(&self) -> bool {
-            self.0.queue.lock().values.is_empty()
+            self.len() == 0
+        }
+
+        pub(crate) fn len(&self) -> usize {
+            self.0.queue.lock().values.len()
         }
 
         pub(crate) fn recv(&self) -> Result<T, RecvError> {

@@ -1,7 +1,8 @@
 //! The queue of a thread pool and its protocol.
 //!
-//! One lock guards everything, and the proof below does not depend on any atomic: the cost of a pool is wake-ups, not
-//! locks.
+//! One lock guards everything but the taking of tasks from the [front](front) of a long queue, and the proof below does
+//! not depend on any atomic. Below, the queue includes the front. Whoever takes a task from the front is awake before
+//! and after, and leaves the queue shorter, so the invariant stays.
 //!
 //! # No queued task is forgotten
 //!
@@ -37,10 +38,10 @@
 //! | `running` | pop | the worker's next look at the queue |
 //! | `blocked` | a worker that sleeps until another one has taken a queued task | its wake-up |
 //! | `waiting` | a worker that sleeps until a task that was started elsewhere has ended | its wake-up |
-//! | `pending` | push | the task leaving `Pending`: start, claim, cancel, refusal; once for each task |
+//! | `pending` | push; draining the front | the task leaving `Pending`: start, claim, cancel, refusal; once for each task. Filling the front, whose tasks are counted by its length |
 //! | `dead` | a claim or cancellation of a queued task | popping or sweeping its entry |
 //!
-//! `pending` is exact in a bounded queue. Without a bound, the pop counts as the start, which saves a lock, and is
+//! `pending` is exact in a bounded queue, which has no front. Without a bound, the pop counts as the start, which saves a lock, and is
 //! undone if the task did not start. `dead` may be negative for a moment.
 //!
 //! Lock order: a task's lock may be taken under the queue's lock (to sweep), never the other way round.
@@ -49,9 +50,11 @@
 #![forbid(unsafe_code)]
 
 mod compensation;
+mod counts;
 mod ending;
 mod expired;
 mod expiry;
+mod front;
 mod queue;
 #[cfg(test)]
 mod tests;
@@ -65,7 +68,7 @@ use super::timer::Timer;
 use crate::condition::{Condition, Room, Waiting};
 use crate::error::{Error, Full};
 use crate::fork;
-use crate::look::look;
+use crate::look::{found, look};
 use crate::options::{Stats, TaskOptions};
 use crate::panics;
 use crate::sync::{Condvar, Mutex, MutexGuard};
@@ -75,6 +78,8 @@ use crate::ticket::{Shown, Ticket, Tickets};
 use crate::unwind::drop_caught;
 use crate::upcoming::Upcoming;
 use crate::wait::deadline;
+pub(super) use counts::Counts;
+use front::Front;
 use queue::{Action, Queue};
 
 /// The capacity, in tasks, that an empty queue may keep.
@@ -94,6 +99,8 @@ pub(super) struct Settings {
 pub(super) struct Pool {
     pub(super) settings: Settings,
     queue: Mutex<Queue>,
+    /// The front of the queue, for workers that do not hold the lock.
+    front: Arc<Front>,
     /// Sleeping workers: one is notified for each permit, and all when they are to leave.
     work: Condvar,
     /// Submitters that wait for room in a bounded queue.
@@ -108,6 +115,7 @@ pub(super) struct Pool {
     /// The ticket of the first queued task, for map workers that check whether they may continue. Stored by `release`.
     /// A hint.
     earliest: Shown,
+    /// Given out under the lock of the queue.
     tickets: Tickets,
     /// Completed and failed calls that the queue does not count: tasks that a waiter ran, which then has no reason to
     /// take the lock, and items of maps.
@@ -130,6 +138,7 @@ impl Pool {
         let queue = Queue { max_workers: settings.max_workers, ..Queue::default() };
         Arc::new_cyclic(|me| Self {
             settings,
+            front: Arc::clone(&queue.front),
             queue: Mutex::new(queue),
             work: Condvar::new(),
             room: Condition::new(),
@@ -169,14 +178,14 @@ impl Pool {
 
     fn release(&self, queue: MutexGuard<'_, Queue>, action: Action) {
         self.length.store(queue.tasks.len(), Ordering::Relaxed);
-        self.earliest.show(queue.tasks.front().map_or(Ticket::NEVER, |(ticket, _)| *ticket));
+        self.earliest.show(queue.earliest());
         drop(queue);
         match action {
             Action::Nothing => {}
             Action::Notify => {
                 self.work.notify_one();
             }
-            Action::Start(number) => self.start(number),
+            Action::Start(number, counts) => self.start(number, counts),
         }
     }
 
@@ -260,7 +269,7 @@ impl Pool {
             self.room.wait(&mut queue);
         }
         queue.pending += 1;
-        queue.insert(ticket.unwrap_or_else(|| self.tickets.next()), task);
+        queue.insert(ticket.unwrap_or_else(|| self.tickets.next_locked()), task);
         let action = queue.decide();
         self.release(queue, action);
     }
@@ -292,13 +301,20 @@ impl Pool {
         if self.is_copy() {
             return None;
         }
+        // A dead entry is uncounted at once: until then, it hides a task that needs a thread.
+        if ran.is_some_and(|ran| ran != Ran::Skipped)
+            && let Some(task) = self.front.take()
+        {
+            found(1);
+            return Some(task);
+        }
         let mut queue = self.queue.lock();
         queue.arrive();
         if let Some(ran) = ran {
             queue.running -= 1;
-            queue.count(ran);
-            if ran == Ran::Skipped && !self.is_bounded() {
-                queue.pending += 1;
+            if ran == Ran::Skipped {
+                queue.dead -= 1;
+                queue.pending += isize::from(!self.is_bounded());
             }
         }
         let mut may_search = true;
@@ -307,13 +323,14 @@ impl Pool {
                 self.leave(queue, number);
                 return None;
             }
-            if let Some((_, task)) = queue.tasks.pop_front() {
+            if let Some(task) = queue.pop(!self.is_bounded()) {
                 queue.running += 1;
                 if !self.is_bounded() {
                     queue.pending -= 1;
                 }
                 let action = queue.decide();
                 self.release(queue, action);
+                found(usize::from(may_search));
                 return Some(task);
             }
             if queue.is_over() {
@@ -362,13 +379,15 @@ impl Pool {
             ended += also;
         }
         let queue = self.queue.lock();
+        ended += queue.ended();
+        pending += queue.front.len().cast_signed();
         Stats {
             workers: queue.workers,
             idle: queue.workers.saturating_sub(queue.running),
             pending: usize::try_from(queue.pending + pending).unwrap_or(0),
             running: queue.running,
-            completed: queue.completed + self.claims_completed.load(Ordering::Relaxed) + ended.completed,
-            failed: queue.failed + self.claims_failed.load(Ordering::Relaxed) + ended.failed,
+            completed: self.claims_completed.load(Ordering::Relaxed) + ended.completed,
+            failed: self.claims_failed.load(Ordering::Relaxed) + ended.failed,
             respawned: 0,
         }
     }

@@ -4,13 +4,13 @@
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
-use super::pool::Pool;
+use super::pool::{Counts, Pool};
 use crate::error::{Broken, Error};
 use crate::panics;
 use crate::task::Ran;
 use crate::task::owner;
 
-pub(super) fn run(pool: &Arc<Pool>, number: usize) {
+pub(super) fn run(pool: &Arc<Pool>, number: usize, counts: &Counts) {
     owner::enter(Arc::clone(pool) as _);
     if let Some(initializer) = &pool.settings.initializer
         && let Err(error) = panics::catch(|| {
@@ -24,7 +24,9 @@ pub(super) fn run(pool: &Arc<Pool>, number: usize) {
     while let Some(task) = pool.next(number, ran) {
         // A task does not unwind; but if it did, this worker would stay counted for ever.
         let run = || task.run(Arc::clone(&task));
-        ran = Some(panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or(Ran::Failed));
+        let how = panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or(Ran::Failed);
+        counts.count(how);
+        ran = Some(how);
     }
 }
 

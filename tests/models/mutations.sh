@@ -66,6 +66,7 @@ mutate() {
 
 pool=src/thread/pool.rs
 queue=src/thread/pool/queue.rs
+front=src/thread/pool/front.rs
 ending=src/thread/pool/ending.rs
 threads=src/thread/pool/threads.rs
 expiry=src/thread/pool/expiry.rs
@@ -84,6 +85,12 @@ mutate expiry-before-permit $pool 's/if queue\.permits > 0 \{/if queue.permits >
 mutate room-forgotten-at-cancel $compensation 's/queue\.pending -= 1;\n(\s+self\.release\(queue, Action::Nothing\);\n\s+)if self\.is_bounded\(\)/queue.pending -= 1;\n$1if false/'
 mutate unstarted-tasks-left $threads 's/if queue\.workers <= asleep/if false/'
 mutate room-forgotten-at-refusal $compensation 's/(fn refused\(&self\) \{\n[^\n]*\n\s+)self\.left_pending\(self\.queue\.lock\(\)\);/$1self.queue.lock().pending -= 1;/'
+under shuttle front
+mutate front-left-to-a-spare $compensation 's/queue\.drain_front\(\);//'
+mutate front-filled-for-a-spare $queue 's/self\.blocked \+ self\.waiting == 0/true/'
+mutate front-left-at-a-shutdown $ending 's/queue\.drain_front\(\);//'
+mutate front-drained-backwards $front 's/left\.into_iter\(\)\.rev\(\)/left.into_iter()/'
+mutate front-not-counted-when-drained $queue 's/self\.pending \+= self\.front\.drain/let _ = self.front.drain/'
 under shuttle ending
 mutate close-wakes-no-worker $ending 's/(let last = queue\.is_last\(\);\n\s+drop\(queue\);\n\s+)self\.work\.notify_all\(\);/$1/'
 mutate leaver-wakes-no-worker $threads 's/if over \{/if false {/'

@@ -1,6 +1,6 @@
 //! The queue: its order, its bound, its numbers.
 
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, channel, sync_channel};
 use std::sync::{Arc, Barrier, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 
@@ -532,4 +532,28 @@ fn a_map_with_endless_input_lets_other_tasks_run() {
             });
         });
     }
+}
+
+/// Each task needs its neighbour to run at the same time, however long the queue is.
+#[test]
+fn neighbours_in_a_long_queue_meet() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(2);
+        let gate = Gate::default();
+        let running = occupy_at(&threads, &gate);
+        let pairs: Vec<_> = (0..2000)
+            .map(|n| {
+                // A channel without room: a send returns once its value was received.
+                let (send, receive) = sync_channel(0);
+                let sender = threads.spawn(move || send.send(n).unwrap());
+                (sender, threads.spawn(move || receive.recv().unwrap()))
+            })
+            .collect();
+        gate.open();
+        for (n, (sender, receiver)) in pairs.into_iter().enumerate() {
+            sender.result().unwrap();
+            assert_eq!(receiver.result().unwrap(), n);
+        }
+        running.result().unwrap();
+    });
 }

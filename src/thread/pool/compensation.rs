@@ -64,7 +64,8 @@ impl Sharing for Pool {
         all.retain(|other| other.strong_count() > 0);
         all.push(shared);
         drop(all);
-        self.tickets.next();
+        let _queue = self.queue.lock();
+        self.tickets.next_locked();
     }
 
     fn add(&self, ended: Ended) {
@@ -146,6 +147,7 @@ impl TaskOwner for Pool {
         }
         let mut queue = self.queue.lock();
         queue.arrive();
+        queue.drain_front();
         *queue.sleepers(reason) += 1;
         let action = queue.decide();
         self.release(queue, action);

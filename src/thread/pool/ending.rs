@@ -7,16 +7,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Pool;
+use super::front::Entry;
 use crate::condition::Waiting;
 use crate::error::Error;
-use crate::task::Runnable;
 use crate::task::owner;
-use crate::ticket::Ticket;
 use crate::wait::deadline;
 
 impl Pool {
     /// Ends tasks that were taken out of the queue, with `error`.
-    pub(super) fn refuse(&self, unstarted: VecDeque<(Ticket, Arc<dyn Runnable>)>, error: &Error) {
+    pub(super) fn refuse(&self, unstarted: VecDeque<Entry>, error: &Error) {
         for (_, task) in unstarted {
             if !task.refuse(error.clone()) {
                 self.queue.lock().dead -= 1;
@@ -29,7 +28,7 @@ impl Pool {
         let mut queue = self.queue.lock();
         queue.broken.get_or_insert_with(|| error.clone());
         self.closing.store(true, Ordering::Relaxed);
-        let unstarted = std::mem::take(&mut queue.tasks);
+        let unstarted = queue.take_all();
         drop(queue);
         self.work.notify_all();
         self.room.notify_all();
@@ -114,6 +113,7 @@ impl Pool {
         let upcoming = self.upcoming.take();
         let mut queue = self.queue.lock();
         queue.cancelling = queue.closed;
+        queue.drain_front();
         let tasks: Vec<_> = queue.tasks.iter().map(|(_, task)| Arc::clone(task)).collect();
         drop(queue);
         // Call off the shared items first, or the tasks that were to run them would be counted too.

@@ -5,11 +5,14 @@ use std::cell::Cell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
+use super::counts::Counts;
 use super::expired::ExpiredTasks;
+use super::front::{Entry, Front};
 use crate::error::Error;
 use crate::sync::{is_finished, thread, thread_local};
+use crate::task::Runnable;
+use crate::task::owner::Ended;
 use crate::task::roles::BlockReason;
-use crate::task::{Ran, Runnable};
 use crate::ticket::Ticket;
 
 thread_local! {
@@ -25,8 +28,12 @@ pub(super) fn set_coming() {
 /// The state of a pool. The table at the head of [`pool`](super) says who changes the counters.
 #[derive(Default)]
 pub(super) struct Queue {
-    /// The queued tasks, in the order of their tickets.
-    pub(super) tasks: VecDeque<(Ticket, Arc<dyn Runnable>)>,
+    /// The queued tasks, in the order of their tickets, but for those in the front.
+    pub(super) tasks: VecDeque<Entry>,
+    /// The queued tasks before those.
+    pub(super) front: Arc<Front>,
+    /// The tickets of the first and the last task that was put into the front the last time.
+    pub(super) front_tickets: (Ticket, Ticket),
     pub(super) dead: isize,
     pub(super) pending: isize,
     pub(super) idle: usize,
@@ -46,8 +53,10 @@ pub(super) struct Queue {
     pub(super) timer_runs: bool,
     pub(super) expired: ExpiredTasks,
     pub(super) started: usize,
-    pub(super) completed: u64,
-    pub(super) failed: u64,
+    /// The calls that were ended by workers that have left.
+    pub(super) ended: Ended,
+    /// The calls that each other worker has ended, by its number.
+    pub(super) counts: HashMap<usize, Arc<Counts>>,
     pub(super) handles: HashMap<usize, thread::JoinHandle<()>>,
     /// Numbers of threads that left before their handles were stored.
     pub(super) left_early: HashSet<usize>,
@@ -63,12 +72,12 @@ pub(super) enum Action {
     Nothing,
     Notify,
     /// Start the worker with this number, which is counted already.
-    Start(usize),
+    Start(usize, Arc<Counts>),
 }
 
 impl Queue {
     pub(super) fn decide(&mut self) -> Action {
-        if self.tasks.is_empty() || self.searching || self.permits > 0 {
+        if self.is_empty() || self.searching || self.permits > 0 {
             // A thread that is on its way decides again.
             return Action::Nothing;
         }
@@ -81,8 +90,10 @@ impl Queue {
             self.workers += 1;
             self.starting += 1;
             self.coming += 1;
+            let (number, counts) = (self.started, Arc::<Counts>::default());
             self.started += 1;
-            return Action::Start(self.started - 1);
+            self.counts.insert(number, Arc::clone(&counts));
+            return Action::Start(number, counts);
         }
         Action::Nothing
     }
@@ -95,10 +106,70 @@ impl Queue {
         }
     }
 
+    fn is_empty(&self) -> bool {
+        self.tasks.is_empty() && self.front.len() == 0
+    }
+
+    /// Returns the number of queued tasks, dead entries included. Some may have been taken from the front meanwhile.
+    pub(super) fn len(&self) -> usize {
+        self.front.len() + self.tasks.len()
+    }
+
     /// Returns the number of queued tasks that need a thread. Dead entries that a worker has just popped stay
     /// subtracted until it looks at the queue again: it is on its way to a task that is not counted because of them.
     fn live(&self) -> usize {
-        usize::try_from(self.tasks.len().cast_signed() - self.dead).unwrap_or(0)
+        usize::try_from(self.len().cast_signed() - self.dead).unwrap_or(0)
+    }
+
+    /// Takes the first task. Moves those that follow to the front if they `may` be taken without the lock.
+    pub(super) fn pop(&mut self, may: bool) -> Option<Arc<dyn Runnable>> {
+        if let Some(task) = self.front.take_locked() {
+            self.pending += 1;
+            return Some(task);
+        }
+        let (_, task) = self.tasks.pop_front()?;
+        let all_awake = self.blocked + self.waiting == 0 && self.workers <= self.limit();
+        if may
+            && all_awake
+            && let Some((count, first, last)) = self.front.fill(&mut self.tasks)
+        {
+            self.pending -= count.cast_signed();
+            self.front_tickets = (first, last);
+        }
+        Some(task)
+    }
+
+    /// Moves the tasks in the front back, so that all queued tasks are in one place.
+    pub(super) fn drain_front(&mut self) {
+        self.pending += self.front.drain(&mut self.tasks).cast_signed();
+    }
+
+    /// Takes out all queued tasks.
+    pub(super) fn take_all(&mut self) -> VecDeque<Entry> {
+        self.drain_front();
+        std::mem::take(&mut self.tasks)
+    }
+
+    /// Returns the ticket of the first queued task. Tasks of the front that were taken meanwhile are not told apart.
+    pub(super) fn earliest(&self) -> Ticket {
+        if self.front.is_open() {
+            return self.front_tickets.0;
+        }
+        self.tasks.front().map_or(Ticket::NEVER, |(ticket, _)| *ticket)
+    }
+
+    /// Returns the numbers of calls that workers have ended.
+    pub(super) fn ended(&self) -> Ended {
+        let mut all = self.ended;
+        self.counts.values().for_each(|counts| all += counts.ended());
+        all
+    }
+
+    /// Forgets the counts of a worker that leaves, or could not be started.
+    pub(super) fn retire(&mut self, number: usize) {
+        if let Some(counts) = self.counts.remove(&number) {
+            self.ended += counts.ended();
+        }
     }
 
     /// Starts a search for the caller. Returns `true` if no other worker is searching without the lock.
@@ -119,18 +190,13 @@ impl Queue {
         }
     }
 
-    pub(super) fn count(&mut self, ran: Ran) {
-        match ran {
-            Ran::Skipped => self.dead -= 1,
-            Ran::Completed => self.completed += 1,
-            Ran::Failed => self.failed += 1,
-            Ran::Uncounted => {}
-        }
-    }
-
     /// Returns why a task is refused, or `None` if it is accepted. Tasks that `is_accepted`, because they come from the
     /// executor itself for example, may be pushed after the close while workers are left to run them.
+    #[inline]
     pub(super) fn refusal(&self, is_accepted: impl Fn() -> bool) -> Option<Error> {
+        if !self.closed && !self.cancelling && self.broken.is_none() {
+            return None;
+        }
         let is_late = self.closed && (self.workers == 0 || !is_accepted());
         let closed = is_late.then_some(Error::ShutDown);
         self.broken.clone().or(closed).or(self.cancelling.then_some(Error::Cancelled))
@@ -157,10 +223,12 @@ impl Queue {
 
     /// Inserts a task behind all tasks with the same or an earlier ticket.
     pub(super) fn insert(&mut self, ticket: Ticket, task: Arc<dyn Runnable>) {
-        let position = match self.tasks.back() {
-            Some((last, _)) if *last > ticket => self.tasks.partition_point(|(other, _)| *other <= ticket),
-            _ => self.tasks.len(),
-        };
+        let last = self.tasks.back().map_or(self.front_tickets.1, |(last, _)| *last);
+        if last <= ticket {
+            return self.tasks.push_back((ticket, task));
+        }
+        self.drain_front();
+        let position = self.tasks.partition_point(|(other, _)| *other <= ticket);
         self.tasks.insert(position, (ticket, task));
     }
 
@@ -169,7 +237,8 @@ impl Queue {
     /// nothing.
     pub(super) fn hasten(&mut self, cell: *const ()) {
         const NEAR: usize = 1024;
-        let is_it = |(_, task): &(Ticket, Arc<dyn Runnable>)| Arc::as_ptr(task).cast::<()>() == cell;
+        self.drain_front();
+        let is_it = |(_, task): &Entry| Arc::as_ptr(task).cast::<()>() == cell;
         if let Some(back) = self.tasks.iter().rev().take(NEAR).position(is_it)
             && let Some((_, task)) = self.tasks.remove(self.tasks.len() - 1 - back)
         {
@@ -178,7 +247,7 @@ impl Queue {
     }
 
     /// Removes the dead entries if they outnumber the living.
-    pub(super) fn sweep(&mut self) -> Vec<(Ticket, Arc<dyn Runnable>)> {
+    pub(super) fn sweep(&mut self) -> Vec<Entry> {
         const FEW: isize = 64;
         if self.dead <= FEW || 2 * self.dead <= self.tasks.len().cast_signed() {
             return Vec::new();

@@ -3,11 +3,11 @@ use std::sync::{Arc, Weak};
 use std::thread;
 
 use super::queue::{Action, Queue};
-use super::{Pool, Settings};
+use super::{Counts, Pool, Settings};
 use crate::error::{Broken, Error};
 use crate::task::call::LocalCall;
-use crate::task::owner::Sharing;
 use crate::task::owner::tests::Nothing;
+use crate::task::owner::{Ended, Sharing};
 use crate::task::roles::{BlockReason, TaskOwner};
 use crate::task::{Ran, Runnable, TaskHandle, new_task};
 use crate::ticket::{Ticket, Tickets};
@@ -60,7 +60,7 @@ fn no_worker_is_woken_while_one_is_on_its_way() {
     assert!(matches!(queue().decide(), Action::Notify));
     assert!(matches!(Queue { permits: 1, ..queue() }.decide(), Action::Nothing));
     assert!(matches!(Queue { searching: true, ..queue() }.decide(), Action::Nothing));
-    assert!(matches!(Queue { idle: 0, ..queue() }.decide(), Action::Start(_)));
+    assert!(matches!(Queue { idle: 0, ..queue() }.decide(), Action::Start(..)));
     assert!(matches!(Queue { idle: 0, workers: 2, ..queue() }.decide(), Action::Nothing));
     assert!(matches!(Queue { coming: 1, ..queue() }.decide(), Action::Notify), "an idle worker is woken first");
     assert!(matches!(Queue { idle: 0, coming: 1, ..queue() }.decide(), Action::Nothing));
@@ -108,13 +108,55 @@ fn a_closed_pool_ends_with_its_last_worker() {
 
 #[test]
 fn each_end_of_a_task_is_counted() {
-    for (ran, counts) in
-        [(Ran::Skipped, (4, 5, 5)), (Ran::Completed, (5, 6, 5)), (Ran::Failed, (5, 5, 6)), (Ran::Uncounted, (5, 5, 5))]
+    for (ran, ended) in
+        [(Ran::Skipped, (0, 0)), (Ran::Completed, (1, 0)), (Ran::Failed, (0, 1)), (Ran::Uncounted, (0, 0))]
     {
-        let mut queue = Queue { dead: 5, completed: 5, failed: 5, ..Queue::default() };
-        queue.count(ran);
-        assert_eq!((queue.dead, queue.completed, queue.failed), counts, "{ran:?}");
+        let counts = Counts::default();
+        counts.count(ran);
+        let Ended { completed, failed } = counts.ended();
+        assert_eq!((completed, failed), ended, "{ran:?}");
     }
+}
+
+#[test]
+fn tasks_in_the_front_are_first_and_need_a_thread() {
+    let pool = Pool::new(settings(1));
+    let tasks: Vec<Arc<dyn Runnable>> = (0..20).map(|_| task(&pool) as _).collect();
+    let mut queue = Queue { workers: 1, max_workers: 2, ..Queue::default() };
+    let tickets = Tickets::default();
+    tasks.iter().for_each(|task| queue.insert(tickets.next(), Arc::clone(task)));
+    let mut popped = vec![queue.pop(true).unwrap()];
+    assert_eq!((queue.front.len(), queue.tasks.len(), queue.pending), (11, 8, -11));
+    assert_eq!(queue.earliest(), queue.front_tickets.0);
+    // Without the lock, and with it.
+    popped.extend([queue.front.take().unwrap(), queue.pop(true).unwrap()]);
+    queue.tasks.clear();
+    assert!(matches!(queue.decide(), Action::Start(..)), "nothing else is queued");
+    // Items of a map that were pulled before.
+    queue.insert(Ticket::FIRST, task(&pool));
+    assert_eq!((queue.front.len(), queue.tasks.len(), queue.earliest()), (0, 10, Ticket::FIRST));
+    queue.pop(true);
+    popped.extend(queue.take_all().into_iter().map(|(_, task)| task));
+    assert!(popped.iter().zip(&tasks).all(|(popped, task)| Arc::ptr_eq(popped, task)) && popped.len() == 12);
+}
+
+#[test]
+fn a_dead_entry_is_uncounted_before_the_next_task() {
+    let pool = Pool::new(settings(1));
+    {
+        let mut queue = pool.queue.lock();
+        (queue.workers, queue.running, queue.dead) = (1, 1, 1);
+        (0..20).for_each(|_| queue.insert(pool.tickets.next_locked(), task(&pool) as _));
+        queue.pop(true);
+    }
+    let counts = || {
+        let queue = pool.queue.lock();
+        (queue.dead, queue.front.len())
+    };
+    assert!(pool.next(0, Some(Ran::Completed)).is_some());
+    assert_eq!(counts(), (1, 10), "from the front, without the lock");
+    assert!(pool.next(0, Some(Ran::Skipped)).is_some());
+    assert_eq!(counts(), (0, 9));
 }
 
 #[test]
@@ -131,7 +173,7 @@ fn tasks_are_refused_if_no_worker_can_be_started() {
             // Including the worker that is to be started.
             (queue.workers, queue.starting, queue.coming) = (3 + awake + 1, 1, 1);
         }
-        pool.start(0);
+        pool.start(0, Arc::default());
         assert_eq!(task.is_waiting(), is_left);
         let queue = pool.queue.lock();
         assert_eq!((queue.tasks.len(), queue.workers), (usize::from(is_left), 3 + awake));
@@ -200,7 +242,7 @@ fn a_thread_that_has_left_is_joined_once_it_has_ended() {
         // A worker that is coming, and leaves at once.
         (queue.workers, queue.starting, queue.coming, queue.closed) = (1, 1, 1, true);
     }
-    pool.start(0);
+    pool.start(0, Arc::default());
     let kept: Vec<_> = pool.queue.lock().leaving.iter().map(|handle| handle.thread().id()).collect();
     assert!(kept.contains(&running_id) && !kept.contains(&ended_id));
     drop(hold);

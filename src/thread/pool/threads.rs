@@ -2,8 +2,10 @@
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::Pool;
+use super::counts::Counts;
 use super::queue::{self, Queue};
 use crate::error::{Broken, Error};
 use crate::stack;
@@ -12,11 +14,11 @@ use crate::thread::worker;
 
 impl Pool {
     /// Starts a worker that is counted already.
-    pub(super) fn start(&self, number: usize) {
+    pub(super) fn start(&self, number: usize, counts: Arc<Counts>) {
         let pool = self.me();
         let spawned = self.spawn(format!("{}-{number}", self.settings.prefix), move || {
             queue::set_coming();
-            worker::run(&pool, number);
+            worker::run(&pool, number, &counts);
         });
         let mut queue = self.queue.lock();
         queue.starting -= 1;
@@ -33,10 +35,10 @@ impl Pool {
             Err(error) => {
                 queue.workers -= 1;
                 queue.coming -= 1;
+                queue.retire(number);
                 // Sleeping workers cannot run anything.
                 let asleep = queue.blocked + queue.waiting;
-                let unstarted =
-                    if queue.workers <= asleep { std::mem::take(&mut queue.tasks) } else { VecDeque::new() };
+                let unstarted = if queue.workers <= asleep { queue.take_all() } else { VecDeque::new() };
                 let last = queue.is_last();
                 drop(queue);
                 if last {
@@ -62,6 +64,7 @@ impl Pool {
 
     pub(super) fn leave(&self, mut queue: MutexGuard<'_, Queue>, number: usize) {
         queue.workers -= 1;
+        queue.retire(number);
         match queue.handles.remove(&number) {
             Some(handle) => queue.leaving.push(handle),
             None => {
