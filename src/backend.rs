@@ -21,6 +21,7 @@ use crate::task::after::{Decided, HandOver, Until, hold_back};
 use crate::task::call::{EncodableCall, LateCall};
 use crate::task::function::{Function, Unboxing};
 use crate::task::owner;
+use crate::task::owner_ref::OwnerRef;
 use crate::task::roles::{Runnable, TaskHandle};
 use crate::task::state::new_task;
 use crate::unwind::catch_and_log;
@@ -249,9 +250,13 @@ where
     R: Payload,
 {
     if const { is_large::<A>() } {
-        new_task(Some(EncodableCall { function: Unboxing(function), argument: Box::new(argument) }), None, None)
+        new_task(
+            Some(EncodableCall { function: Unboxing(function), argument: Box::new(argument) }),
+            None,
+            OwnerRef::NOBODY,
+        )
     } else {
-        new_task(Some(EncodableCall { function, argument }), None, None)
+        new_task(Some(EncodableCall { function, argument }), None, OwnerRef::NOBODY)
     }
 }
 
@@ -276,9 +281,9 @@ where
     submit_after(backend, inputs, |inputs, decided| {
         let values = move || inputs.values(decided.by());
         if const { is_large::<I::Values>() } {
-            new_task(Some(LateCall::new(Unboxing(function), move || values().map(Box::new))), None, None)
+            new_task(Some(LateCall::new(Unboxing(function), move || values().map(Box::new))), None, OwnerRef::NOBODY)
         } else {
-            new_task(Some(LateCall::new(function, values)), None, None)
+            new_task(Some(LateCall::new(function, values)), None, OwnerRef::NOBODY)
         }
     })
 }

@@ -135,7 +135,7 @@ impl Job {
     /// Catches panics. Callbacks run in this thread.
     pub fn run(self) {
         let task = self.into_task();
-        let error = match if_room(|| task.run(Arc::clone(&task))) {
+        let error = match if_room(|| task.run(Arc::clone(&task), None)) {
             // Its call is elsewhere, or the task has ended, and this has no effect.
             Ok(Ran::Skipped) => Error::Abandoned,
             Ok(_) => return,

@@ -20,6 +20,8 @@ mod more;
 pub(crate) mod nested;
 pub(crate) mod observing;
 pub(crate) mod owner;
+pub(crate) mod owner_ref;
+pub(crate) mod pool_id;
 pub(crate) mod remote;
 pub(crate) mod replies;
 pub(crate) mod roles;

@@ -8,6 +8,7 @@ use super::Future;
 use super::text::write_future;
 use crate::error::{Error, Outcome};
 use crate::task::call::NoCall;
+use crate::task::owner_ref::OwnerRef;
 use crate::task::{State, TaskHandle, new_task};
 
 /// Makes a future and the promise that completes it, for authors of executors and for tests.
@@ -25,7 +26,7 @@ use crate::task::{State, TaskHandle, new_task};
 /// # Ok::<(), concurrent_futures::Error>(())
 /// ```
 pub fn promise<T: Send + 'static>() -> (Promise<T>, Future<T>) {
-    let task: Arc<dyn TaskHandle<T>> = new_task::<NoCall, T>(None, None, None);
+    let task: Arc<dyn TaskHandle<T>> = new_task::<NoCall, T>(None, None, OwnerRef::NOBODY);
     (Promise { task: Arc::clone(&task) }, Future::new(task))
 }
 

@@ -30,6 +30,7 @@ use crate::task::function::{Function, Unboxing};
 use crate::task::listener::{Key, Listen, Listener};
 use crate::task::new_task;
 use crate::task::owner::{self, Sharing};
+use crate::task::owner_ref::OwnerRef;
 use crate::unwind::drop_caught;
 use crate::wait::sealed::{Lent, Owned, Sealed};
 use crate::wait::{Waitable, is_done, wait_until};
@@ -70,7 +71,7 @@ where
     A: Payload,
     R: Payload,
 {
-    submit(executor, new_task(Some(Chunk { function: Everywhere(function), arguments, stop }), None, None))
+    submit(executor, new_task(Some(Chunk { function: Everywhere(function), arguments, stop }), None, OwnerRef::NOBODY))
 }
 
 impl<B, F, A, R> Submit<A, R> for Via<B, F>

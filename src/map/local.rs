@@ -46,6 +46,7 @@ use crate::sync::atomic::AtomicBool;
 use crate::task::call::Call;
 use crate::task::function::caught;
 use crate::task::owner::{Ended, Shared, Sharing};
+use crate::task::roles::TaskOwner;
 use crate::task::trace::{Caller, in_scope_of};
 use crate::task::{Runnable, TaskHandle, new_task};
 use crate::ticket::Ticket;
@@ -166,9 +167,9 @@ impl<A: Send + 'static, R: Send + 'static> LocalItems<A, R> {
         // The next map worker is made by the one before it, on another thread.
         let caller = Caller::here();
         let worker = move |items: Arc<Self>| -> Arc<dyn Runnable> {
-            let owner = Arc::clone(&items.owner);
+            let owner: Arc<dyn TaskOwner> = Arc::clone(&items.owner) as _;
             let work = MapWorker { items: Arc::clone(&items), function: Arc::clone(&function) };
-            let new_task = || new_task(Some(work), options.clone(), Some(owner));
+            let new_task = || new_task(Some(work), options.clone(), owner.into());
             let task: Arc<dyn TaskHandle<()>> = in_scope_of(caller.as_ref(), new_task);
             let id = task.id();
             task.add_callback(Box::new(move |outcome| {

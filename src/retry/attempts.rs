@@ -50,6 +50,7 @@ use crate::task::function::failed;
 use crate::task::listener::{Key as ListenKey, Listen, Listener, WakerKey};
 use crate::task::nested::with_room;
 use crate::task::owner::in_callback;
+use crate::task::owner_ref::OwnerRef;
 use crate::task::remote::Remote;
 use crate::task::roles::TaskOwner;
 use crate::task::snapshot::{End, State};
@@ -190,7 +191,7 @@ impl<R: Send + 'static> Attempts<R> {
         (submitter, pauses): (&Submitter, &Arc<Pauses>),
         first: &dyn Fn(Job),
     ) -> Future<R> {
-        let outer = new_task::<NoCall, R>(None, Some(Arc::clone(options)), None);
+        let outer = new_task::<NoCall, R>(None, Some(Arc::clone(options)), OwnerRef::NOBODY);
         let future = Future::new(Arc::clone(&outer));
         let attempts = Arc::new_cyclic(|me| Self {
             outer,

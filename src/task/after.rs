@@ -169,7 +169,7 @@ impl After {
                     self.leave();
                     self.give_up(false, Some(decisive));
                 }
-                with_room(move || in_callback(|| task.run(Arc::clone(&task))));
+                with_room(move || in_callback(|| task.run(Arc::clone(&task), None)));
             }
         }
     }

@@ -11,6 +11,7 @@ use super::context::RunningTask;
 use super::encoded::EncodedCall;
 use super::formats::AnyFormat;
 use super::listener::{Listener, ListenerKey};
+use super::pool_id::PoolId;
 use super::remote::Remote;
 use super::snapshot::{End, Snapshot};
 use super::times::{OnDone, OnStart};
@@ -63,8 +64,9 @@ pub(crate) trait Runnable: Awaited + AnyFormat {
     fn entrust(&self, owner: Arc<dyn TaskOwner>) -> bool;
     /// Returns `true` if the `Err` that its function returns is its error.
     fn is_fallible(&self) -> bool;
-    /// Runs the task in this thread, unless its call has been taken.
-    fn run(&self, me: Arc<dyn Runnable>) -> Ran;
+    /// Runs the task in this thread, unless its call has been taken. The executor that the thread belongs to is `here`,
+    /// if it is known.
+    fn run(&self, me: Arc<dyn Runnable>, here: Option<&Arc<dyn TaskOwner>>) -> Ran;
     /// Runs the task here if it is in this executor's queue, has no time limit, and half of this thread's stack is
     /// left.
     fn claim(&self, me: Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>) -> Claim;
@@ -151,6 +153,10 @@ pub(crate) trait TaskHandle<T>: Runnable {
 /// The methods are called without any task's lock, except where stated, and may take the executor's lock. The defaults
 /// do nothing: they fit an executor whose tasks run elsewhere.
 pub(crate) trait TaskOwner: Send + Sync {
+    /// Returns its number, if its tasks are to find it by that instead of counting as references.
+    fn pool_id(&self) -> Option<PoolId> {
+        None
+    }
     /// Returns what kind of executor it is, for spans.
     fn kind(&self) -> Option<&'static str> {
         None

@@ -13,6 +13,7 @@ use super::context::RunningTask;
 use super::encoded::EncodedCall;
 use super::function::{caught, read};
 use super::hooks::Hooks;
+use super::owner_ref::OwnerRef;
 use super::replies::EncodedReplies;
 use super::roles::{Claim, Ran, Runnable, TaskOwner};
 use super::state::{By, Phase, Task, wait_for_itself};
@@ -148,9 +149,9 @@ where
         let waits = inner.phase.call().is_some();
         let replaced = if waits {
             self.generation.store(fork::generation(), Ordering::Relaxed);
-            inner.owner.replace(owner)
+            std::mem::replace(&mut inner.owner, owner.into())
         } else {
-            None
+            OwnerRef::NOBODY
         };
         drop(inner);
         drop(replaced);
@@ -171,9 +172,9 @@ where
         let is_open = inner.phase.is_open();
         let unused = if is_open {
             self.generation.store(fork::generation(), Ordering::Relaxed);
-            inner.owner.replace(owner)
+            std::mem::replace(&mut inner.owner, OwnerRef::Counted(owner))
         } else {
-            Some(owner)
+            OwnerRef::Counted(owner)
         };
         drop(inner);
         drop(unused);
@@ -184,19 +185,21 @@ where
         C::IS_FALLIBLE
     }
 
-    fn run(&self, me: Arc<dyn Runnable>) -> Ran {
+    fn run(&self, me: Arc<dyn Runnable>, here: Option<&Arc<dyn TaskOwner>>) -> Ran {
         let (call, owner, started) = {
             let mut inner = self.inner.lock();
             let Some(call) = inner.phase.take_call(Phase::Running(owner::thread_token())) else {
                 return Ran::Skipped;
             };
-            (call, inner.owner.take(), inner.more.start_here())
+            (call, std::mem::take(&mut inner.owner), inner.more.start_here())
         };
-        if let Some(owner) = &owner {
-            owner.started();
-        }
-        let span = started.and_then(|started| started.run(owner.as_ref().and_then(|owner| owner.kind()), self.name()));
-        self.perform(me, call, owner.as_ref(), span)
+        owner.with(here, |owner| {
+            if let Some(owner) = owner {
+                owner.started();
+            }
+            let span = started.and_then(|started| started.run(owner.and_then(|owner| owner.kind()), self.name()));
+            self.perform(me, call, owner, span)
+        })
     }
 
     fn claim(&self, me: Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>) -> Claim {
@@ -213,7 +216,7 @@ where
             drop(inner);
             wait_for_itself(self.id);
         }
-        let own = inner.owner.as_ref().is_some_and(|own| owner::address(own) == owner::address(owner));
+        let own = inner.owner.is(owner);
         let is_here = matches!(inner.phase, Phase::Pending(_));
         if !own || !(is_here || matches!(inner.phase, Phase::PendingElsewhere)) {
             return Claim::Elsewhere;
@@ -229,7 +232,7 @@ where
         let Some(call) = inner.phase.take_call(Phase::Running(owner::thread_token())) else {
             return Claim::Elsewhere;
         };
-        let (released, started) = (inner.owner.take(), inner.more.start_here());
+        let (released, started) = (std::mem::take(&mut inner.owner), inner.more.start_here());
         drop(inner);
         drop(released);
         owner.claimed(Arc::as_ptr(&me).cast());
@@ -240,7 +243,10 @@ where
 
     fn inputs(&self) -> Vec<Arc<dyn Runnable>> {
         let owner = self.inner.lock().owner.clone();
-        owner.map_or_else(Vec::new, |owner| owner.inputs())
+        match owner {
+            OwnerRef::Counted(owner) => owner.inputs(),
+            OwnerRef::Uncounted(_) => Vec::new(),
+        }
     }
 
     fn start(&self) -> bool {

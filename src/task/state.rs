@@ -81,6 +81,7 @@ use crate::task::call::{Call, Continuation, LocalCall};
 use crate::task::listener;
 use crate::task::nested::as_callback;
 use crate::task::owner;
+use crate::task::owner_ref::OwnerRef;
 use crate::task::roles::TaskOwner;
 use crate::task::trace::TaskSpan;
 use crate::unwind::{catch_and_log, drop_caught};
@@ -114,7 +115,7 @@ pub(super) struct Inner<C, T, H> {
     pub(super) phase: Phase<C, H>,
     /// The pool whose queue the task is in, or the owner that it was entrusted to. Taken by the thread that makes the
     /// task leave `Pending`, or ends it.
-    pub(super) owner: Option<Arc<dyn TaskOwner>>,
+    pub(super) owner: OwnerRef,
     pub(super) more: More<T>,
 }
 
@@ -252,7 +253,7 @@ impl<C, H> Phase<C, H> {
 pub(crate) fn new_task<'a, C, T>(
     call: Option<C>,
     options: Option<Arc<TaskOptions>>,
-    owner: Option<Arc<dyn TaskOwner>>,
+    owner: OwnerRef,
 ) -> Arc<dyn TaskHandle<T> + 'a>
 where
     C: Call<T> + 'a,
@@ -269,7 +270,7 @@ where
 pub(crate) fn local_task<F, T>(
     function: F,
     options: Option<Arc<TaskOptions>>,
-    owner: Option<Arc<dyn TaskOwner>>,
+    owner: OwnerRef,
 ) -> Arc<dyn TaskHandle<T>>
 where
     F: FnOnce() -> Outcome<T> + Send + 'static,
@@ -290,9 +291,9 @@ where
 {
     if const { is_large::<F>() } {
         let function: Box<dyn FnOnce() -> Outcome<T> + Send> = Box::new(function);
-        return new_task(Some(Continuation(function)), None, None);
+        return new_task(Some(Continuation(function)), None, OwnerRef::NOBODY);
     }
-    new_task(Some(Continuation(function)), None, None)
+    new_task(Some(Continuation(function)), None, OwnerRef::NOBODY)
 }
 
 impl<C, T, H> Task<C, T, H>
@@ -301,8 +302,8 @@ where
     T: Send,
     H: Held<Outcome<T>> + Send,
 {
-    fn new(call: Option<C>, options: Option<Arc<TaskOptions>>, owner: Option<Arc<dyn TaskOwner>>) -> Arc<Self> {
-        let generation = if owner.is_some() { fork::generation() } else { 0 };
+    fn new(call: Option<C>, options: Option<Arc<TaskOptions>>, owner: OwnerRef) -> Arc<Self> {
+        let generation = if owner.is_somebody() { fork::generation() } else { 0 };
         let task = Arc::new(Self {
             id: FutureId::next(),
             options: options.map_or_else(OnceLock::new, OnceLock::from),
@@ -347,7 +348,7 @@ where
             _ => (State::Finished, false),
         };
         let is_unasked = matches!(by, By::Cancel { asked: false } | By::Abort { asked: false });
-        if !allowed || is_unasked && inner.owner.as_ref().is_some_and(|owner| owner.remote().is_some()) {
+        if !allowed || is_unasked && inner.owner.remote().is_some() {
             drop(inner);
             drop_caught(outcome);
             return false;
@@ -359,11 +360,15 @@ where
             Phase::Pending(call) | Phase::Started(call) => Some(call),
             _ => None,
         };
-        let owner = inner.owner.take();
-        if let Some(owner) = &owner
+        let mut owner = std::mem::take(&mut inner.owner);
+        if self.is_lost() {
+            // Its methods are for the original process.
+            std::mem::forget(std::mem::take(&mut owner));
+        }
+        if owner.is_somebody()
             && let Some(hooks) = inner.more.hooks()
         {
-            hooks.note_executor(owner.kind());
+            owner.with(None, |owner| hooks.note_executor(owner.and_then(|owner| owner.kind())));
         }
         let aborts = shown.state == State::Running && matches!(by, By::Abort { .. } | By::Limit);
         if aborts {
@@ -371,17 +376,19 @@ where
         }
         let hook = inner.more.take_on_abort();
         let (on_abort, unused) = if aborts { (hook, None) } else { (None, hook) };
-        if call.is_some() || owner.is_some() || unused.is_some() {
+        if call.is_some() || owner.is_somebody() || unused.is_some() {
             drop(inner);
             // Before any user code, which may wait for the room that this makes in a bounded queue.
-            if let Some(owner) = owner {
+            owner.with(None, |owner| {
+                let Some(owner) = owner else { return };
                 match by {
                     By::Cancel { .. } => owner.cancelled(false),
                     By::Abort { .. } => owner.cancelled(true),
                     By::Refusal => owner.refused(),
                     By::Owner | By::Limit => owner.ended(outcome.get().is_err()),
                 }
-            }
+            });
+            drop(owner);
             // A drop that waits for this task would sleep for ever: it panics instead, as in a callback. A drop that
             // ends another task drops the call of that task further up the stack, and so on, so it may need more stack.
             let mut unused = Some((call, unused));
@@ -412,7 +419,7 @@ where
     pub(super) fn end_lost(&self) {
         let mut inner = self.inner.lock();
         // Its drop and its methods are for the original process.
-        std::mem::forget(inner.owner.take());
+        std::mem::forget(std::mem::take(&mut inner.owner));
         if matches!(inner.phase, Phase::Delivering { .. }) {
             self.publish(inner, failed(fork::lost_in_fork()));
         } else {
@@ -493,8 +500,7 @@ where
 impl<C, T, H> Task<C, T, H> {
     /// Returns the owner that the task was entrusted to, if any, until the task has come back.
     pub(super) fn entrusted_to(&self) -> Option<Arc<dyn TaskOwner>> {
-        let inner = self.inner.lock();
-        inner.owner.as_ref().filter(|owner| owner.remote().is_some()).cloned()
+        self.inner.lock().owner.entrusted().cloned()
     }
 
     /// Returns the owner that the task was entrusted to. If nobody has the task, ends it in this way, which is that of a
@@ -521,6 +527,7 @@ mod tests {
     use super::{Phase, Task, new_task};
     use crate::error::{Error, Outcome};
     use crate::task::call::LocalCall;
+    use crate::task::owner_ref::OwnerRef;
     use crate::task::roles::TaskOwner;
     use crate::task::roles::{Ran, Runnable};
 
@@ -537,8 +544,8 @@ mod tests {
 
     #[test]
     fn a_run_returns_how_the_task_ended() {
-        let task = |outcome: Outcome<()>| new_task(Some(LocalCall(move || outcome)), None, None);
-        let run = |task: Arc<dyn Runnable>| task.run(Arc::clone(&task));
+        let task = |outcome: Outcome<()>| new_task(Some(LocalCall(move || outcome)), None, OwnerRef::NOBODY);
+        let run = |task: Arc<dyn Runnable>| task.run(Arc::clone(&task), None);
         assert_eq!(run(task(Ok(()))), Ran::Completed);
         assert_eq!(run(task(Err(Error::ShutDown))), Ran::Failed);
         let cancelled = task(Ok(()));
@@ -550,7 +557,7 @@ mod tests {
     fn only_a_task_that_may_still_run_is_queued() {
         struct Nobody;
         impl TaskOwner for Nobody {}
-        let task = || new_task(Some(LocalCall(|| Ok(()))), None, None);
+        let task = || new_task(Some(LocalCall(|| Ok(()))), None, OwnerRef::NOBODY);
         let waiting = task();
         assert!(waiting.attach(Arc::new(Nobody)));
         assert!(waiting.start());
@@ -562,7 +569,7 @@ mod tests {
 
     #[test]
     fn a_refusal_ends_what_was_started_and_is_only_left_encoded() {
-        let task = new_task(Some(LocalCall(|| Ok(()))), None, None);
+        let task = new_task(Some(LocalCall(|| Ok(()))), None, OwnerRef::NOBODY);
         assert!(task.start());
         assert!(task.encode_call().is_err(), "but the call is gone");
         assert!(!task.cancel() && !task.withdraw());
@@ -572,7 +579,7 @@ mod tests {
 
     #[test]
     fn a_task_knows_whether_its_end_runs_callbacks() {
-        let task = new_task(Some(LocalCall(|| Ok(()))), None, None);
+        let task = new_task(Some(LocalCall(|| Ok(()))), None, OwnerRef::NOBODY);
         assert!(!task.has_callbacks());
         let callback = || Box::new(|_: &Outcome<()>| ());
         task.add_callback(callback());

@@ -24,6 +24,7 @@ use crate::outcomes::Outcomes;
 use crate::submitting::Submitting;
 use crate::task::call::{Call, Chunk, LocalCall, Shared};
 use crate::task::function::outcome;
+use crate::task::owner_ref::OwnerRef;
 use crate::task::{TaskHandle, local_task, new_task};
 use crate::with::With;
 
@@ -33,7 +34,7 @@ where
     W: Call<T> + 'static,
     T: Send + 'static,
 {
-    push(pool, new_task(Some(call), options, Some(Arc::clone(pool) as _)))
+    push(pool, new_task(Some(call), options, pool.as_owner()))
 }
 
 /// Pushes a task that is attached to the pool.
@@ -52,7 +53,7 @@ where
     C: FnOnce() -> Outcome<T> + Send + 'static,
     T: Send + 'static,
 {
-    push(pool, local_task(call, options, Some(Arc::clone(pool) as _)))
+    push(pool, local_task(call, options, pool.as_owner()))
 }
 
 /// Queues a call of a closure with the values of its inputs, once these are done.
@@ -62,7 +63,9 @@ where
     I: Inputs,
     T: Send + 'static,
 {
-    submit_after(backend, inputs, |inputs, decided| local_task(move || call(inputs.values(decided.by())?), None, None))
+    submit_after(backend, inputs, |inputs, decided| {
+        local_task(move || call(inputs.values(decided.by())?), None, OwnerRef::NOBODY)
+    })
 }
 
 /// A closure shared by the items of a map, with what is needed to submit it.
@@ -182,7 +185,7 @@ macro_rules! call_methods {
                 C: FnOnce() -> Outcome<T> + Send + 'static,
                 T: Send + 'static,
             {
-                Submitting::new(self.executor(), local_task(call, None, None), self.options().cloned())
+                Submitting::new(self.executor(), local_task(call, None, OwnerRef::NOBODY), self.options().cloned())
             }
 
             /// Calls `function` with `argument` on a worker, like [`Executor::submit`](crate::Executor::submit), but

@@ -73,6 +73,8 @@ use crate::options::{Stats, TaskOptions};
 use crate::panics;
 use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::task::owner::{self, Ended, Shared};
+use crate::task::owner_ref::{self, OwnerRef};
+use crate::task::pool_id::PoolId;
 use crate::task::{Ran, Runnable};
 use crate::ticket::{Shown, Ticket, Tickets};
 use crate::unwind::drop_caught;
@@ -129,6 +131,8 @@ pub(super) struct Pool {
     closing: AtomicBool,
     /// The [generation](fork::generation) of the process that made the pool; differs in a forked copy.
     generation: u32,
+    /// The number by which its tasks find it.
+    id: PoolId,
     me: Weak<Pool>,
 }
 
@@ -155,12 +159,18 @@ impl Pool {
             shared: Mutex::new(Vec::new()),
             closing: AtomicBool::new(false),
             generation: fork::generation(),
+            id: owner_ref::register(me.clone() as _),
             me: me.clone(),
         })
     }
 
     pub(super) fn max_workers(&self) -> usize {
         self.settings.max_workers
+    }
+
+    /// Returns what its tasks know it by.
+    pub(super) fn as_owner(&self) -> OwnerRef {
+        OwnerRef::Uncounted(Some(self.id))
     }
 
     fn me(&self) -> Arc<Self> {
@@ -397,6 +407,9 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
+        if !self.is_copy() {
+            owner_ref::forget(self.id);
+        }
         // The last worker of a detached pool drops it at the end of its thread, where a panic is fatal.
         drop_caught(self.settings.initializer.take());
     }

@@ -12,6 +12,7 @@ use crate::map::{Map, MapUnordered};
 use crate::retry::{PlainRetrying, Retrying, RetryingItems, SubmitItem};
 use crate::task::function::outcome;
 use crate::task::local_task;
+use crate::task::owner_ref::OwnerRef;
 
 /// Submits calls of a closure that the attempts share. The closure's type comes first, because the span of an attempt is
 /// named by the first type of its call.
@@ -26,7 +27,7 @@ where
     }
     retrying.attempt(argument, move |argument| {
         let function = Arc::clone(&function);
-        local_task(move || function(argument), None, None)
+        local_task(move || function(argument), None, OwnerRef::NOBODY)
     })
 }
 
@@ -42,7 +43,7 @@ where
 {
     retrying.attempt(argument, move |argument| {
         let function = Arc::clone(&function);
-        local_task(move || function(*argument), None, None)
+        local_task(move || function(*argument), None, OwnerRef::NOBODY)
     })
 }
 

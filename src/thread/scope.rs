@@ -263,7 +263,7 @@ impl<'scope> Scope<'scope, '_> {
         T: Send + 'scope,
     {
         let ended = Some(self.tasks.open());
-        let (options, owner) = (self.options.clone(), Some(Arc::clone(&self.pool) as _));
+        let (options, owner) = (self.options.clone(), self.pool.as_owner());
         let task: Arc<dyn TaskHandle<T> + 'scope> = if const { is_large::<F>() } {
             let function: Box<dyn FnOnce() -> Outcome<T> + Send + 'scope> = Box::new(function);
             new_task(Some(Scoped { function, ended }), options, owner)

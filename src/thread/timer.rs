@@ -149,10 +149,12 @@ mod tests {
     use super::Timer;
     use crate::error::Outcome;
     use crate::task::call::LocalCall;
+    use crate::task::owner_ref::OwnerRef;
     use crate::task::{Runnable, TaskHandle, new_task};
 
     fn task() -> Arc<dyn Runnable> {
-        let task: Arc<dyn TaskHandle<()>> = new_task(Some(LocalCall(|| -> Outcome<()> { Ok(()) })), None, None);
+        let task: Arc<dyn TaskHandle<()>> =
+            new_task(Some(LocalCall(|| -> Outcome<()> { Ok(()) })), None, OwnerRef::NOBODY);
         task
     }
 

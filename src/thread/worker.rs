@@ -9,9 +9,11 @@ use crate::error::{Broken, Error};
 use crate::panics;
 use crate::task::Ran;
 use crate::task::owner;
+use crate::task::roles::TaskOwner;
 
 pub(super) fn run(pool: &Arc<Pool>, number: usize, counts: &Counts) {
-    owner::enter(Arc::clone(pool) as _);
+    let here: Arc<dyn TaskOwner> = Arc::clone(pool) as _;
+    owner::enter(Arc::clone(&here));
     if let Some(initializer) = &pool.settings.initializer
         && let Err(error) = panics::catch(|| {
             initializer();
@@ -23,7 +25,7 @@ pub(super) fn run(pool: &Arc<Pool>, number: usize, counts: &Counts) {
     let mut ran = None;
     while let Some(task) = pool.next(number, ran) {
         // A task does not unwind; but if it did, this worker would stay counted for ever.
-        let run = || task.run(Arc::clone(&task));
+        let run = || task.run(Arc::clone(&task), Some(&here));
         let how = panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or(Ran::Failed);
         counts.count(how);
         ran = Some(how);

@@ -53,7 +53,7 @@ impl TestOwner {
             let mut sent = self.sent.lock().unwrap();
             (!sent.is_empty()).then(|| sent.remove(0))
         };
-        let ran = worker.map(|worker| worker.run(Arc::clone(&worker)));
+        let ran = worker.map(|worker| worker.run(Arc::clone(&worker), None));
         // Its items are counted, the worker itself is not.
         assert!(matches!(ran, None | Some(Ran::Uncounted | Ran::Skipped)));
         ran.is_some()

@@ -32,11 +32,12 @@ mod tests {
     use crate::error::Error;
     use crate::task::call::LocalCall;
     use crate::task::new_task;
+    use crate::task::owner_ref::OwnerRef;
 
     #[test]
     fn a_closure_is_not_shown_and_stays_with_its_task() {
         let one = Box::new(1_u8);
-        let task = new_task(Some(LocalCall(move || Ok(*one))), None, None);
+        let task = new_task(Some(LocalCall(move || Ok(*one))), None, OwnerRef::NOBODY);
         let refused = task.show(&mut |_| panic!("there is nothing to show"));
         let Err(Error::Encode(encode)) = refused else { panic!("{refused:?}") };
         assert!(encode.to_string().contains("only functions and closures that capture nothing can leave it"));

@@ -13,6 +13,7 @@ use crate::fork;
 use crate::items::RangeExecutor;
 use crate::sync::MutexGuard;
 use crate::task::owner::{Ended, Shared, Sharing};
+use crate::task::pool_id::PoolId;
 use crate::task::roles::{BlockReason, TaskOwner};
 use crate::task::{Ran, Runnable};
 use crate::ticket::Ticket;
@@ -75,6 +76,10 @@ impl Sharing for Pool {
 }
 
 impl TaskOwner for Pool {
+    fn pool_id(&self) -> Option<PoolId> {
+        Some(self.id)
+    }
+
     fn kind(&self) -> Option<&'static str> {
         Some("ThreadPoolExecutor")
     }

@@ -26,7 +26,7 @@ fn settings(max_workers: usize) -> Settings {
 }
 
 fn task(pool: &Arc<Pool>) -> Arc<dyn TaskHandle<()>> {
-    new_task(Some(LocalCall(|| Ok(()))), None, Some(Arc::clone(pool) as _))
+    new_task(Some(LocalCall(|| Ok(()))), None, pool.as_owner())
 }
 
 #[test]

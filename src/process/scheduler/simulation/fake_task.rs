@@ -175,7 +175,7 @@ impl Runnable for FakeTask {
     fn is_fallible(&self) -> bool {
         unreachable!()
     }
-    fn run(&self, _: Arc<dyn Runnable>) -> Ran {
+    fn run(&self, _: Arc<dyn Runnable>, _: Option<&Arc<dyn TaskOwner>>) -> Ran {
         unreachable!()
     }
     fn claim(&self, _: Arc<dyn Runnable>, _: &Arc<dyn TaskOwner>) -> Claim {

@@ -1,0 +1,150 @@
+//! [`OwnerRef`]: whom a task belongs to.
+//!
+//! A pool of threads has a task for each call, made by one thread and run by another. If each task counted as a
+//! reference to its pool, these threads would write one word by turns, which costs a sixth of a short task. So a task
+//! knows such a pool by its number, and the few who need the pool look it up: whoever cancels the task, for
+//! one. The thread that runs the task knows its pool anyway.
+//!
+//! A pool that is gone is not found. Its queue is gone too, so there is nothing to tell it.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use super::owner;
+use super::pool_id::PoolId;
+use super::remote::Remote;
+use super::roles::TaskOwner;
+
+/// All pools that have a number. Its lock is held for a few instructions, and no other lock is taken under it, so a
+/// model need not know of it.
+static POOLS: Mutex<BTreeMap<PoolId, Weak<dyn TaskOwner>>> = Mutex::new(BTreeMap::new());
+
+/// Gives a pool a number, by which it is found until it is [forgotten](forget).
+pub(crate) fn register(pool: Weak<dyn TaskOwner>) -> PoolId {
+    let id = PoolId::next();
+    pools().insert(id, pool);
+    id
+}
+
+/// Forgets a pool that is about to go.
+pub(crate) fn forget(id: PoolId) {
+    let pool = pools().remove(&id);
+    drop(pool);
+}
+
+fn find(id: PoolId) -> Option<Arc<dyn TaskOwner>> {
+    pools().get(&id)?.upgrade()
+}
+
+fn pools() -> MutexGuard<'static, BTreeMap<PoolId, Weak<dyn TaskOwner>>> {
+    POOLS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The owner of a task.
+#[derive(Clone)]
+pub(crate) enum OwnerRef {
+    /// A pool with a number, or nobody.
+    Uncounted(Option<PoolId>),
+    Counted(Arc<dyn TaskOwner>),
+}
+
+impl Default for OwnerRef {
+    fn default() -> Self {
+        Self::NOBODY
+    }
+}
+
+impl From<Arc<dyn TaskOwner>> for OwnerRef {
+    fn from(owner: Arc<dyn TaskOwner>) -> Self {
+        match owner.pool_id() {
+            Some(id) => Self::Uncounted(Some(id)),
+            None => Self::Counted(owner),
+        }
+    }
+}
+
+impl OwnerRef {
+    pub(crate) const NOBODY: Self = Self::Uncounted(None);
+
+    pub(super) fn is_somebody(&self) -> bool {
+        !matches!(self, Self::Uncounted(None))
+    }
+
+    /// Returns `true` if this is `owner`.
+    pub(super) fn is(&self, owner: &Arc<dyn TaskOwner>) -> bool {
+        match self {
+            Self::Uncounted(id) => id.is_some() && owner.pool_id() == *id,
+            Self::Counted(own) => owner::address(own) == owner::address(owner),
+        }
+    }
+
+    /// Returns the owner that the task was entrusted to, if any.
+    pub(super) fn entrusted(&self) -> Option<&Arc<dyn TaskOwner>> {
+        match self {
+            Self::Counted(owner) => Some(owner).filter(|owner| owner.remote().is_some()),
+            Self::Uncounted(_) => None,
+        }
+    }
+
+    pub(super) fn remote(&self) -> Option<&dyn Remote> {
+        self.entrusted()?.remote()
+    }
+
+    /// Calls `tell` with the owner, if there is one. The pool that the thread belongs to, if it is known to be `here`,
+    /// is not looked up.
+    pub(super) fn with<R>(
+        &self,
+        here: Option<&Arc<dyn TaskOwner>>,
+        tell: impl FnOnce(Option<&Arc<dyn TaskOwner>>) -> R,
+    ) -> R {
+        match self {
+            Self::Counted(owner) => tell(Some(owner)),
+            Self::Uncounted(None) => tell(None),
+            Self::Uncounted(Some(id)) => match here.filter(|here| self.is(here)) {
+                Some(here) => tell(Some(here)),
+                None => tell(find(*id).as_ref()),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, OnceLock, Weak};
+
+    use super::{OwnerRef, forget, register};
+    use crate::task::pool_id::PoolId;
+    use crate::task::roles::TaskOwner;
+
+    struct Numbered(OnceLock<PoolId>);
+
+    impl TaskOwner for Numbered {
+        fn pool_id(&self) -> Option<PoolId> {
+            self.0.get().copied()
+        }
+    }
+
+    fn numbered() -> Arc<dyn TaskOwner> {
+        let owner = Arc::new(Numbered(OnceLock::new()));
+        owner.0.get_or_init(|| register(Arc::downgrade(&owner) as Weak<dyn TaskOwner>));
+        owner
+    }
+
+    #[test]
+    fn a_pool_is_found_by_its_number_until_it_is_gone() {
+        let (pool, other) = (numbered(), numbered());
+        let reference = OwnerRef::from(Arc::clone(&pool));
+        assert!(reference.is(&pool) && !reference.is(&other) && reference.is_somebody());
+        let is_pool = |found: Option<&Arc<dyn TaskOwner>>| found.map(|found| Arc::ptr_eq(found, &pool));
+        assert_eq!(reference.with(None, is_pool), Some(true));
+        assert_eq!(reference.with(Some(&other), is_pool), Some(true), "another pool than that of the thread");
+        assert_eq!(Arc::strong_count(&pool), 1, "a reference does not count");
+        let id = pool.pool_id().unwrap();
+        drop(pool);
+        reference.with(None, |found| assert!(found.is_none()));
+        forget(id);
+        reference.with(None, |found| assert!(found.is_none()));
+        OwnerRef::NOBODY.with(Some(&other), |found| assert!(found.is_none()));
+    }
+}
