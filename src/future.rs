@@ -202,7 +202,7 @@ impl<T> Future<T> {
         if const { !is_large::<T>() }
             && let Some(outcome) = self.task.take()
         {
-            look::found(1);
+            look::note_found(1);
             return outcome;
         }
         self.wait();

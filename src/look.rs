@@ -5,12 +5,15 @@
 //! between, and begins again. The yield lets the other thread run if both share a cpu.
 //!
 //! If other threads have work for that cpu, a yield gives a whole time slice away, which is a thousand times as long as
-//! a wake-up. So each thread keeps an account. It gains the time of a wake-up whenever it finds what it waits for, at
-//! once or by a look, and pays for each yield that takes longer than 50 us. A thread in debt does not look. Beside a
-//! thread that works for others, a long yield pays: many results are there afterwards, and the debt is soon made good.
-//! Beside one that works for nobody here, nothing makes it good: the thread looks again after as long as the yield took,
-//! and each further debt doubles this rest, up to 128 times the yield. So looks lose at most about as much time as they
-//! have saved, and less than a hundredth of the time beside a neighbour that never sleeps.
+//! a wake-up. So each thread keeps an account of what its looks save and cost. It gains the time of a wake-up for each
+//! result that is there when it asks, or that a look finds, and pays for each yield that takes longer than 50 us. A
+//! thread in debt does not look.
+//!
+//! If the thread that got the time slice works for this one, many results are there afterwards, and they soon clear the
+//! debt. If it does not, no results clear the debt, and the thread rests: it looks again after as long as the yield
+//! took. Each further debt doubles this rest, up to 128 times the yield, and each long yield that the account covers
+//! halves it. So in the long run, looks cost no more than they have saved, plus less than a hundredth of the time beside
+//! a neighbour that never sleeps.
 //!
 //! A thread with a deadline does not look: one yield could take it past the deadline.
 #![forbid(unsafe_code)]
@@ -21,13 +24,13 @@ use std::time::{Duration, Instant};
 
 use crate::sync::{IS_MODEL, thread, thread_local};
 
-/// For how long a thread looks, and the longest yield that costs nothing.
+/// For how long a thread looks, and the longest yield that a thread does not pay for.
 const LONGEST: Duration = Duration::from_micros(50);
 
-/// How much time a thread gains that need not sleep: about as much as a wake-up takes both threads.
+/// How much a thread gains when it need not sleep: about the time that a wake-up takes of both threads.
 const WAKE_UP: Duration = Duration::from_micros(10);
 
-/// How much a thread can save up, so that one good hour does not pay for a bad one.
+/// The largest balance. It is small, so that what was saved long ago does not pay for long yields now.
 const MOST_SAVED: Duration = Duration::from_millis(5);
 
 /// How many times the rest of a thread in debt is doubled at most.
@@ -39,12 +42,12 @@ const PAUSES: usize = 6;
 /// How many times a thread yields to let work accumulate.
 const YIELDS: usize = 6;
 
-/// What a thread has gained and lost by its looks.
+/// What the looks of a thread have saved and cost.
 #[derive(Debug)]
 struct Account {
-    /// In nanoseconds.
+    /// What the thread has gained minus what it has paid, in nanoseconds. Negative if the thread is in debt.
     balance: Cell<i64>,
-    /// When a thread in debt looks again.
+    /// When the rest of a thread in debt is over.
     not_before: Cell<Option<Instant>>,
     /// How many times the rest is doubled if the thread gets into debt again.
     doublings: Cell<u32>,
@@ -67,13 +70,14 @@ pub(crate) fn look(deadline: Option<Instant>, is_there: impl Fn() -> bool) -> bo
             return false;
         }
     }
-    found(1);
+    note_found(1);
     true
 }
 
-/// Notes that this thread need not sleep for so many results, because they are there.
+/// Notes that so many results were there, so that this thread need not sleep for them. [`look`] notes what it finds; a
+/// caller of [`looking`] has to.
 #[inline]
-pub(crate) fn found(results: usize) {
+pub(crate) fn note_found(results: usize) {
     if !IS_MODEL {
         // A thread whose thread-locals are gone is about to end.
         let _ = ACCOUNT.try_with(|account| account.gain(results));
@@ -135,7 +139,7 @@ impl Account {
         Self { balance: Cell::new(0), not_before: Cell::new(None), doublings: Cell::new(0) }
     }
 
-    /// Returns `true` if the thread may look. A rest that is over ends its debt.
+    /// Returns `true` if the thread may look. Forgives the debt of a thread whose rest is over.
     fn allows(&self, now: Instant) -> bool {
         if self.balance.get() < 0 && self.not_before.get().is_none_or(|not_before| now >= not_before) {
             self.balance.set(0);
@@ -170,11 +174,11 @@ mod tests {
     use std::cell::Cell;
     use std::time::{Duration, Instant};
 
-    use super::{ACCOUNT, Account, MOST_SAVED, WAKE_UP, found, look};
+    use super::{ACCOUNT, Account, MOST_SAVED, WAKE_UP, look, note_found};
 
     const SLICE: Duration = Duration::from_millis(3);
 
-    /// Has this thread pay for a slice that it gave away, until it is in debt.
+    /// Lets this thread pay for time slices that it gave away, until it is in debt.
     fn get_into_debt() {
         ACCOUNT.with(|account| {
             while account.balance.get() >= 0 {
@@ -186,9 +190,9 @@ mod tests {
     #[test]
     fn a_look_ends_when_its_condition_holds() {
         let looks = Cell::new(0);
-        let found = look(None, || looks.replace(looks.get() + 1) == 3);
+        let is_there = look(None, || looks.replace(looks.get() + 1) == 3);
         // On a busy machine, the first yield ends the look.
-        assert!(found || ACCOUNT.with(|account| account.balance.get() < 0), "it looked {} times", looks.get());
+        assert!(is_there || ACCOUNT.with(|account| account.balance.get() < 0), "it looked {} times", looks.get());
     }
 
     #[test]
@@ -212,19 +216,19 @@ mod tests {
     }
 
     #[test]
-    fn results_that_are_there_make_a_debt_good() {
+    fn results_that_are_there_clear_a_debt() {
         get_into_debt();
-        found(1);
+        note_found(1);
         assert!(ACCOUNT.with(|account| !account.allows(Instant::now())), "one result is not enough");
-        (1..SLICE.as_micros() / WAKE_UP.as_micros()).for_each(|_| found(1));
+        (1..SLICE.as_micros() / WAKE_UP.as_micros()).for_each(|_| note_found(1));
         assert!(ACCOUNT.with(|account| account.allows(Instant::now())));
         get_into_debt();
-        found(usize::MAX);
+        note_found(usize::MAX);
         assert_eq!(ACCOUNT.with(|account| account.balance.get()), super::nanos(MOST_SAVED));
     }
 
     #[test]
-    fn the_rest_doubles_with_each_debt_and_halves_with_each_slice_that_is_made_good() {
+    fn the_rest_doubles_with_each_debt_and_halves_with_each_long_yield_that_is_covered() {
         let (account, now) = (Account::new(), Instant::now());
         for factor in [1, 2, 4, 8, 16, 32, 64, 128, 128] {
             account.pay(SLICE, now);
@@ -234,7 +238,7 @@ mod tests {
         for factor in [64, 32, 16, 8, 4, 2, 1, 1] {
             account.gain(usize::MAX);
             account.pay(SLICE, now);
-            assert!(account.allows(now), "it was made good");
+            assert!(account.allows(now), "the account covers it");
             let doublings = account.doublings.get();
             account.balance.set(0);
             account.pay(SLICE, now);

@@ -92,7 +92,7 @@ pub(crate) fn deadline(timeout: Option<Duration>) -> Option<Instant> {
 #[track_caller]
 pub(crate) fn wait_for(future: &(impl Sealed + ?Sized), timeout: Option<Duration>) -> bool {
     if is_done(future) {
-        look::found(1);
+        look::note_found(1);
         return true;
     }
     if timeout == Some(Duration::ZERO) {

@@ -35,7 +35,7 @@ use crate::completed::queue::CompletionQueue;
 use crate::error::{Error, Timeout};
 use crate::fork;
 use crate::held::is_large;
-use crate::look::found;
+use crate::look::note_found;
 use crate::options::MapOptions;
 use crate::outcomes::Outcomes;
 use crate::task::listener::Key;
@@ -197,7 +197,7 @@ impl<I: Iterator, R> Engine<'_, I, R> {
         let key = Key::of(self.ranges_before);
         self.ranges.front()?;
         if let Some(run) = self.take(key) {
-            found(run.1.len());
+            note_found(run.1.len());
             return Some(run);
         }
         self.ranges.front()?.as_ref()?.range.wait(self.deadline);
@@ -209,7 +209,7 @@ impl<I: Iterator, R> Engine<'_, I, R> {
     fn next_of_any(&mut self) -> Option<(usize, Outcomes<R>)> {
         loop {
             if let Some(run) = self.arrivals.last.and_then(|key| self.take(key)) {
-                found(run.1.len());
+                note_found(run.1.len());
                 return Some(run);
             }
             self.arrivals.last = None;

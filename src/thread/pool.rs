@@ -68,7 +68,7 @@ use super::timer::Timer;
 use crate::condition::{Condition, Room, Waiting};
 use crate::error::{Error, Full};
 use crate::fork;
-use crate::look::{found, look};
+use crate::look::{look, note_found};
 use crate::options::{Stats, TaskOptions};
 use crate::panics;
 use crate::sync::{Condvar, Mutex, MutexGuard};
@@ -317,7 +317,7 @@ impl Pool {
         if ran.is_some_and(|ran| ran != Ran::Skipped)
             && let Some(task) = self.front.take()
         {
-            found(1);
+            note_found(1);
             return Some(task);
         }
         let mut queue = self.queue.lock();
@@ -342,7 +342,7 @@ impl Pool {
                 }
                 let action = queue.decide();
                 self.release(queue, action);
-                found(usize::from(may_search));
+                note_found(usize::from(may_search));
                 return Some(task);
             }
             if queue.is_over() {

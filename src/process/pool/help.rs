@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::Pool;
-use crate::look::{found, looking};
+use crate::look::{looking, note_found};
 use crate::process::protocol::frame::Kind;
 use crate::process::task::{Place, RemoteTask};
 use crate::task::owner;
@@ -41,7 +41,7 @@ impl Pool {
             || connection.ring(),
         );
         let Some((kind, body, ((remote, is_idle), follow_up))) = answer else { return };
-        found(1);
+        note_found(1);
         if !is_idle || self.settings.keep_alive.is_some() {
             connection.ring();
         }

@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
-use crate::look::{found, looking};
+use crate::look::{looking, note_found};
 use crate::process::os::{self, Memory};
 use mailbox::Mailbox;
 pub(in crate::process) use read_right::ReadRight;
@@ -190,7 +190,7 @@ impl TaskTable {
         loop {
             let now = self.shared().orders.load(Ordering::Acquire);
             if std::mem::replace(seen, now) != now {
-                found(1);
+                note_found(1);
                 return true;
             }
             if !goes_on() {
