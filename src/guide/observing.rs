@@ -10,7 +10,8 @@
 //!
 //! # Statistics
 //!
-//! All numbers of [`Stats`] are of the same moment. A call costs a lock, and a program that makes none pays nothing.
+//! The numbers of [`Stats`] are of nearly the same moment: tasks may start and end while they are read. A call costs a
+//! lock, and a program that makes none pays nothing.
 //!
 //! ```
 //! use concurrent_futures::{Backend, ReturnWhen, ThreadPoolExecutor, wait};
