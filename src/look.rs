@@ -12,8 +12,8 @@
 //! If the thread that got the time slice works for this one, many results are there afterwards, and they soon clear the
 //! debt. If it does not, no results clear the debt, and the thread rests: it looks again after as long as the yield
 //! took. Each further debt doubles this rest, up to 128 times the yield, and each long yield that the account covers
-//! halves it. So in the long run, looks cost no more than they have saved, plus less than a hundredth of the time beside
-//! a neighbour that never sleeps.
+//! halves it. In the long run, looks cost no more than they have saved, plus less than a hundredth of the time beside a
+//! neighbour that never sleeps.
 //!
 //! A thread with a deadline does not look: one yield could take it past the deadline.
 #![forbid(unsafe_code)]

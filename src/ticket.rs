@@ -31,7 +31,7 @@ impl Tickets {
         Ticket(self.0.fetch_add(2, Ordering::Relaxed) + 1)
     }
 
-    /// As [`next`](Self::next), if all callers hold the same lock, which spares an atomic addition.
+    /// As [`next`](Self::next), but without an atomic addition: all callers must hold the same lock.
     pub(crate) fn next_locked(&self) -> Ticket {
         let last = self.0.load(Ordering::Relaxed);
         self.0.store(last + 2, Ordering::Relaxed);

@@ -228,7 +228,7 @@ pub(crate) mod channel {
         Disconnected,
     }
 
-    /// The number of values is not checked: no sender waits for room.
+    /// Does not check the number of values: no sender waits for room.
     pub(crate) fn bounded<T>(_room: usize) -> (Sender<T>, Receiver<T>) {
         unbounded()
     }

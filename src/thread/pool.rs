@@ -1,8 +1,9 @@
 //! The queue of a thread pool and its protocol.
 //!
-//! One lock guards everything but the taking of tasks from the [front](front) of a long queue, and the proof below does
-//! not depend on any atomic. Below, the queue includes the front. Whoever takes a task from the front is awake before
-//! and after, and leaves the queue shorter, so the invariant stays.
+//! One lock guards everything, except that workers take tasks from the [front](front) of a long queue without it. In
+//! this comment, the front is part of the queue. A worker that takes a task from the front is busy before and after, and
+//! the queue gets shorter, so the invariant below still holds. The proof depends on no atomic but the length of the
+//! front, which is never too small for a thread that holds the lock.
 //!
 //! # No queued task is forgotten
 //!
@@ -35,18 +36,19 @@
 //! | `workers` | `decide`, when it decides to start one | `leave`; a failed start |
 //! | `starting` | the same | storing the thread's handle; a failed start |
 //! | `coming` | the same | the worker's first look at the queue; a wait in its initializer; a failed start |
-//! | `running` | pop | the worker's next look at the queue |
+//! | `running` | pop | the worker's next look at the queue under the lock |
 //! | `blocked` | a worker that sleeps until another one has taken a queued task | its wake-up |
 //! | `waiting` | a worker that sleeps until a task that was started elsewhere has ended | its wake-up |
-//! | `pending` | push; draining the front | the task leaving `Pending`: start, claim, cancel, refusal; once for each task. Filling the front, whose tasks are counted by its length |
+//! | `pending` | push; draining the front | filling the front; the task leaving `Pending`: start, claim, cancel, refusal; once for each task |
 //! | `dead` | a claim or cancellation of a queued task | popping or sweeping its entry |
 //!
-//! `pending` is exact in a bounded queue, which has no front. Without a bound, the pop counts as the start, which saves a lock, and is
-//! undone if the task did not start. `dead` may be negative for a moment.
+//! `pending` is exact in a bounded queue, which has no front. Without a bound, the pop counts as the start, which saves a
+//! lock, and is undone if the task did not start. The tasks in the front are counted by its length instead, which
+//! [`stats`](Pool::stats) adds. `dead` may be negative for a moment.
 //!
 //! Lock order: a task's lock may be taken under the queue's lock (to sweep), never the other way round.
 //!
-//! The proof is about every method that takes the lock, so they are in one file.
+//! The proof is about every method that takes the lock, here and in the modules below.
 #![forbid(unsafe_code)]
 
 mod compensation;
@@ -98,7 +100,8 @@ pub(super) struct Settings {
     pub(super) time_limit: Option<Duration>,
 }
 
-/// Its counts of references, which every task changes, are on another cache line than what every submit reads.
+/// A pool of threads. Its alignment keeps the reference counts of its `Arc`, which jobs from outside and cancelled tasks
+/// change, on another cache line than what every submit reads.
 #[repr(align(64))]
 pub(super) struct Pool {
     pub(super) settings: Settings,
@@ -114,15 +117,15 @@ pub(super) struct Pool {
     timer: Timer,
     /// Tasks that the queue will get later.
     pub(super) upcoming: Arc<Upcoming>,
-    /// The length of the queue, for a searcher that [looks](look) without the lock. Stored by `release`. A hint.
+    /// The length of the queue without the front, for a searcher that [looks](look) without the lock. Stored by
+    /// `release`. A hint.
     length: AtomicUsize,
     /// The ticket of the first queued task, for map workers that check whether they may continue. Stored by `release`.
     /// A hint.
     earliest: Shown,
-    /// Given out under the lock of the queue.
+    /// Changed under the lock of the queue.
     tickets: Tickets,
-    /// Completed and failed calls that the queue does not count: tasks that a waiter ran, which then has no reason to
-    /// take the lock, and items of maps.
+    /// Completed and failed calls that are in the [`Counts`] of no worker: tasks that a waiter ran, and items of maps.
     claims_completed: AtomicU64,
     claims_failed: AtomicU64,
     /// The items that map workers share.
@@ -168,7 +171,7 @@ impl Pool {
         self.settings.max_workers
     }
 
-    /// Returns what its tasks know it by.
+    /// Returns the pool as the owner of its tasks.
     pub(super) fn as_owner(&self) -> OwnerRef {
         OwnerRef::Uncounted(Some(self.id))
     }
@@ -313,7 +316,8 @@ impl Pool {
         if self.is_copy() {
             return None;
         }
-        // A dead entry is uncounted at once: until then, it hides a task that needs a thread.
+        // After a dead entry, the worker takes the lock to uncount it: until then, the entry hides a task that needs a
+        // thread.
         if ran.is_some_and(|ran| ran != Ran::Skipped)
             && let Some(task) = self.front.take()
         {
@@ -342,6 +346,7 @@ impl Pool {
                 }
                 let action = queue.decide();
                 self.release(queue, action);
+                // A search has noted what it found.
                 note_found(usize::from(may_search));
                 return Some(task);
             }

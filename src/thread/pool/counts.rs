@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::task::Ran;
 use crate::task::owner::Ended;
 
-/// The ended calls of one worker, which alone writes them. On a cache line of its own.
+/// How many calls one worker has ended. Only that worker writes the counts, so they are on a cache line of their own.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 pub(in crate::thread) struct Counts {
@@ -25,6 +25,7 @@ impl Counts {
         count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
+    /// Returns the counts.
     pub(in crate::thread) fn ended(&self) -> Ended {
         Ended { completed: self.completed.load(Ordering::Relaxed), failed: self.failed.load(Ordering::Relaxed) }
     }

@@ -28,11 +28,11 @@ pub(super) fn set_coming() {
 /// The state of a pool. The table at the head of [`pool`](super) says who changes the counters.
 #[derive(Default)]
 pub(super) struct Queue {
-    /// The queued tasks, in the order of their tickets, but for those in the front.
+    /// The queued tasks behind the front, in the order of their tickets.
     pub(super) tasks: VecDeque<Entry>,
-    /// The queued tasks before those.
+    /// The first queued tasks, if the queue was long.
     pub(super) front: Arc<Front>,
-    /// The tickets of the first and the last task that was put into the front the last time.
+    /// The tickets of the first and the last task with which the front was last filled.
     pub(super) front_tickets: (Ticket, Ticket),
     pub(super) dead: isize,
     pub(super) pending: isize,
@@ -53,9 +53,9 @@ pub(super) struct Queue {
     pub(super) timer_runs: bool,
     pub(super) expired: ExpiredTasks,
     pub(super) started: usize,
-    /// The calls that were ended by workers that have left.
-    pub(super) ended: Ended,
-    /// The calls that each other worker has ended, by its number.
+    /// The calls that workers had ended when they left.
+    pub(super) retired: Ended,
+    /// The counts of the other workers, by number.
     pub(super) counts: HashMap<usize, Arc<Counts>>,
     pub(super) handles: HashMap<usize, thread::JoinHandle<()>>,
     /// Numbers of threads that left before their handles were stored.
@@ -110,8 +110,8 @@ impl Queue {
         self.tasks.is_empty() && self.front.len() == 0
     }
 
-    /// Returns the number of queued tasks, dead entries included. Some may have been taken from the front meanwhile.
-    pub(super) fn len(&self) -> usize {
+    /// Returns the number of queued tasks, dead entries included. Some of the front may be taken meanwhile.
+    fn len(&self) -> usize {
         self.front.len() + self.tasks.len()
     }
 
@@ -121,15 +121,16 @@ impl Queue {
         usize::try_from(self.len().cast_signed() - self.dead).unwrap_or(0)
     }
 
-    /// Takes the first task. Moves those that follow to the front if they `may` be taken without the lock.
-    pub(super) fn pop(&mut self, may: bool) -> Option<Arc<dyn Runnable>> {
+    /// Takes the first task. If the queue is long and `may_fill` is `true`, moves those that follow into the front.
+    pub(super) fn pop(&mut self, may_fill: bool) -> Option<Arc<dyn Runnable>> {
         if let Some(task) = self.front.take_locked() {
+            // The caller subtracts each task from `pending`, and those of the front are not in it.
             self.pending += 1;
             return Some(task);
         }
         let (_, task) = self.tasks.pop_front()?;
         let all_awake = self.blocked + self.waiting == 0 && self.workers <= self.limit();
-        if may
+        if may_fill
             && all_awake
             && let Some((count, first, last)) = self.front.fill(&mut self.tasks)
         {
@@ -139,7 +140,7 @@ impl Queue {
         Some(task)
     }
 
-    /// Moves the tasks in the front back, so that all queued tasks are in one place.
+    /// Moves the tasks in the front back, so that all queued tasks are in `tasks`.
     pub(super) fn drain_front(&mut self) {
         self.pending += self.front.drain(&mut self.tasks).cast_signed();
     }
@@ -150,9 +151,10 @@ impl Queue {
         std::mem::take(&mut self.tasks)
     }
 
-    /// Returns the ticket of the first queued task. Tasks of the front that were taken meanwhile are not told apart.
+    /// Returns the ticket of the first queued task, or an earlier one if tasks were taken from the front since it was
+    /// filled.
     pub(super) fn earliest(&self) -> Ticket {
-        if self.front.is_open() {
+        if self.front.is_filled() {
             return self.front_tickets.0;
         }
         self.tasks.front().map_or(Ticket::NEVER, |(ticket, _)| *ticket)
@@ -160,15 +162,15 @@ impl Queue {
 
     /// Returns the numbers of calls that workers have ended.
     pub(super) fn ended(&self) -> Ended {
-        let mut all = self.ended;
+        let mut all = self.retired;
         self.counts.values().for_each(|counts| all += counts.ended());
         all
     }
 
-    /// Forgets the counts of a worker that leaves, or could not be started.
+    /// Adds the counts of a worker that leaves, or could not be started, to those of the workers before it.
     pub(super) fn retire(&mut self, number: usize) {
         if let Some(counts) = self.counts.remove(&number) {
-            self.ended += counts.ended();
+            self.retired += counts.ended();
         }
     }
 
@@ -232,9 +234,9 @@ impl Queue {
         self.tasks.insert(position, (ticket, task));
     }
 
-    /// Moves a task to the front if it is among the newest, as is a task that was submitted to be waited for. So a deep
-    /// task ends before the next one begins. A task that is not found keeps its place, which costs threads but delays
-    /// nothing.
+    /// Moves a task to the head of the queue if it is among the newest, as is a task that was submitted to be waited
+    /// for. So a deep task ends before the next one begins. A task that is not found keeps its place, which costs threads
+    /// but delays nothing.
     pub(super) fn hasten(&mut self, cell: *const ()) {
         const NEAR: usize = 1024;
         self.drain_front();
@@ -246,7 +248,7 @@ impl Queue {
         }
     }
 
-    /// Removes the dead entries if they outnumber the living.
+    /// Removes the dead entries behind the front if they outnumber the living.
     pub(super) fn sweep(&mut self) -> Vec<Entry> {
         const FEW: isize = 64;
         if self.dead <= FEW || 2 * self.dead <= self.tasks.len().cast_signed() {

@@ -78,17 +78,17 @@ fn hastened_tasks_come_first_and_the_last_one_before_them() {
     let tickets = Tickets::default();
     tasks.iter().for_each(|task| queue.insert(tickets.next(), Arc::clone(task)));
     let cell = |n: usize| Arc::as_ptr(&tasks[n]).cast::<()>();
-    let front = |queue: &Queue, n: usize| Arc::ptr_eq(&queue.tasks[0].1, &tasks[n]);
+    let is_first = |queue: &Queue, n: usize| Arc::ptr_eq(&queue.tasks[0].1, &tasks[n]);
     for n in [1999, 1000, 1000] {
         queue.hasten(cell(n));
-        assert!(front(&queue, n));
+        assert!(is_first(&queue, n));
     }
     // Too far from the end, so it keeps its place.
     queue.hasten(cell(10));
-    assert!(front(&queue, 1000) && queue.tasks.len() == 2000);
+    assert!(is_first(&queue, 1000) && queue.tasks.len() == 2000);
     // A later task is inserted behind them.
     queue.insert(tickets.next(), task(&pool));
-    assert!(front(&queue, 1000) && queue.tasks.iter().is_sorted_by_key(|(ticket, _)| *ticket));
+    assert!(is_first(&queue, 1000) && queue.tasks.iter().is_sorted_by_key(|(ticket, _)| *ticket));
 }
 
 #[test]
