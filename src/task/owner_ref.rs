@@ -1,11 +1,11 @@
-//! [`OwnerRef`]: whom a task belongs to.
+//! [`OwnerRef`]: the owner of a task, as the task knows it.
 //!
-//! A pool of threads has a task for each call, made by one thread and run by another. If each task counted as a
-//! reference to its pool, these threads would write one word by turns, which costs a sixth of a short task. So a task
-//! knows such a pool by its number, and the few who need the pool look it up: whoever cancels the task, for
-//! one. The thread that runs the task knows its pool anyway.
+//! A pool of threads has a task for each call, made by one thread and run by another. If each task held a reference to
+//! its pool, these threads would write the same reference count by turns, which costs a sixth of a short task. So a task
+//! knows such a pool by its number. A thread that needs the pool looks it up, for example to cancel the task. The worker
+//! that runs the task passes its own pool instead.
 //!
-//! A pool that is gone is not found. Its queue is gone too, so there is nothing to tell it.
+//! A pool that has been dropped is not found. Its queue is gone too, so it need not be told.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
@@ -16,20 +16,21 @@ use super::pool_id::PoolId;
 use super::remote::Remote;
 use super::roles::TaskOwner;
 
-/// All pools that have a number. Its lock is held for a few instructions, and no other lock is taken under it, so a
-/// model need not know of it.
+/// All pools that have a number. The lock is held for a few instructions, and no other lock is taken under it, so it is
+/// not one that a model schedules.
 static POOLS: Mutex<BTreeMap<PoolId, Weak<dyn TaskOwner>>> = Mutex::new(BTreeMap::new());
 
-/// Gives a pool a number, by which it is found until it is [forgotten](forget).
+/// Gives a pool a number, by which it is found until it is dropped. It [forgets](forget) the number then.
 pub(crate) fn register(pool: Weak<dyn TaskOwner>) -> PoolId {
     let id = PoolId::next();
     pools().insert(id, pool);
     id
 }
 
-/// Forgets a pool that is about to go.
+/// Forgets the number of a pool that is being dropped.
 pub(crate) fn forget(id: PoolId) {
     let pool = pools().remove(&id);
+    // The lock is released: the drop may free the pool's memory.
     drop(pool);
 }
 
@@ -41,11 +42,12 @@ fn pools() -> MutexGuard<'static, BTreeMap<PoolId, Weak<dyn TaskOwner>>> {
     POOLS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The owner of a task.
+/// The owner of a task, or nobody.
 #[derive(Clone)]
 pub(crate) enum OwnerRef {
-    /// A pool with a number, or nobody.
+    /// A pool with a number, or nobody. They share a variant, so that the reference is as large as an `Arc`.
     Uncounted(Option<PoolId>),
+    /// An executor without a number, or the owner that the task was entrusted to.
     Counted(Arc<dyn TaskOwner>),
 }
 
@@ -91,19 +93,19 @@ impl OwnerRef {
         self.entrusted()?.remote()
     }
 
-    /// Calls `tell` with the owner, if there is one. The pool that the thread belongs to, if it is known to be `here`,
-    /// is not looked up.
+    /// Calls `code` with the owner, or with `None` if the task has none, or its pool has been dropped. `here` is the
+    /// executor that the calling thread belongs to, if the caller knows it: it is not looked up.
     pub(super) fn with<R>(
         &self,
         here: Option<&Arc<dyn TaskOwner>>,
-        tell: impl FnOnce(Option<&Arc<dyn TaskOwner>>) -> R,
+        code: impl FnOnce(Option<&Arc<dyn TaskOwner>>) -> R,
     ) -> R {
         match self {
-            Self::Counted(owner) => tell(Some(owner)),
-            Self::Uncounted(None) => tell(None),
+            Self::Counted(owner) => code(Some(owner)),
+            Self::Uncounted(None) => code(None),
             Self::Uncounted(Some(id)) => match here.filter(|here| self.is(here)) {
-                Some(here) => tell(Some(here)),
-                None => tell(find(*id).as_ref()),
+                Some(here) => code(Some(here)),
+                None => code(find(*id).as_ref()),
             },
         }
     }

@@ -64,8 +64,8 @@ pub(crate) trait Runnable: Awaited + AnyFormat {
     fn entrust(&self, owner: Arc<dyn TaskOwner>) -> bool;
     /// Returns `true` if the `Err` that its function returns is its error.
     fn is_fallible(&self) -> bool;
-    /// Runs the task in this thread, unless its call has been taken. The executor that the thread belongs to is `here`,
-    /// if it is known.
+    /// Runs the task in this thread, unless its call has been taken. `here` is the executor that the thread belongs to,
+    /// or `None` if the caller does not know it.
     fn run(&self, me: Arc<dyn Runnable>, here: Option<&Arc<dyn TaskOwner>>) -> Ran;
     /// Runs the task here if it is in this executor's queue, has no time limit, and half of this thread's stack is
     /// left.
@@ -153,7 +153,7 @@ pub(crate) trait TaskHandle<T>: Runnable {
 /// The methods are called without any task's lock, except where stated, and may take the executor's lock. The defaults
 /// do nothing: they fit an executor whose tasks run elsewhere.
 pub(crate) trait TaskOwner: Send + Sync {
-    /// Returns its number, if its tasks are to find it by that instead of counting as references.
+    /// Returns its number if its tasks know it by that, and hold no references to it.
     fn pool_id(&self) -> Option<PoolId> {
         None
     }

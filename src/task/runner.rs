@@ -245,6 +245,7 @@ where
         let owner = self.inner.lock().owner.clone();
         match owner {
             OwnerRef::Counted(owner) => owner.inputs(),
+            // A pool holds no task back.
             OwnerRef::Uncounted(_) => Vec::new(),
         }
     }

@@ -5,7 +5,8 @@
 //!
 //! An `Arc<Task>` is used as two trait objects: [`Runnable`](super::roles::Runnable) for executors, [`TaskHandle`] for the handle. The task's
 //! one mutex guards everything. While it is held, no user code (function, argument, outcome, callback, waker, serde
-//! code) runs or drops, and the only other lock taken is that inside a wait-set, under which no lock is taken.
+//! code) runs or drops, and the only other locks taken are those inside a wait-set and around the numbers of the pools
+//! ([`owner_ref`](super::owner_ref)), under which no lock is taken.
 //!
 //! # Who may leave a state
 //!
@@ -362,7 +363,7 @@ where
         };
         let mut owner = std::mem::take(&mut inner.owner);
         if self.is_lost() {
-            // Its methods are for the original process.
+            // Its drop and its methods are for the original process.
             std::mem::forget(std::mem::take(&mut owner));
         }
         if owner.is_somebody()
