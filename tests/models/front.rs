@@ -15,7 +15,7 @@ const LATER: Duration = Duration::from_secs(1000);
 struct Order(Arc<Mutex<Vec<usize>>>);
 
 impl Order {
-    /// A task that notes that it has begun.
+    /// Returns a task that notes that it has begun.
     fn note(&self, n: usize) -> impl FnOnce() + Send + use<> {
         let order = self.clone();
         move || order.0.lock().unwrap().push(n)
@@ -36,7 +36,7 @@ fn all_tasks_of_a_long_queue_run_once() {
     });
 }
 
-/// Each task waits for its neighbour: none may be kept behind one that has not ended.
+/// Each task waits for its neighbour, so none may be kept behind another one that has not ended.
 #[test]
 fn neighbours_of_a_long_queue_meet() {
     check(2, || {
@@ -66,7 +66,7 @@ fn tasks_of_the_front_begin_in_their_order() {
     });
 }
 
-/// A task that says that it has begun, and then holds its worker until the door is open.
+/// Returns a task that sets `begun`, and then holds its worker until the door is open.
 fn holding(begun: &Event, door: &Event) -> impl FnOnce() + Send + use<> {
     let (begun, door) = (begun.clone(), door.clone());
     move || {
@@ -84,8 +84,8 @@ fn all_that_is_pending_is_cancelled_and_counted() {
         let inner = pool.spawn(holding(&begun, &second));
         let others = [(); 3].map(|()| pool.spawn(|| ()));
         first.set();
-        // It was taken from a long queue.
         begun.wait();
+        // `outer` or `inner` was taken from a long queue, so tasks are in the front.
         assert_eq!((pool.stats().pending, pool.cancel_pending()), (3, 3));
         others.into_iter().for_each(|other| assert!(matches!(other.result(), Err(Error::Cancelled))));
         second.set();
@@ -155,7 +155,7 @@ fn a_worker_that_sleeps_leaves_no_front_to_its_spare() {
                 inner = again;
             }
             note.note(100)();
-            // What another worker may do meanwhile.
+            // Each call takes the lock, so that another worker may run in between.
             let _ = (inside.stats(), inside.stats());
             note.note(101)();
         });

@@ -235,8 +235,8 @@ impl Queue {
     }
 
     /// Moves a task to the head of the queue if it is among the newest, as is a task that was submitted to be waited
-    /// for. So a deep task ends before the next one begins. A task that is not found keeps its place, which costs threads
-    /// but delays nothing.
+    /// for. So a deep task ends before the next one begins. A task that is not found keeps its place, which costs
+    /// threads but delays nothing.
     pub(super) fn hasten(&mut self, cell: *const ()) {
         const NEAR: usize = 1024;
         self.drain_front();

@@ -128,11 +128,11 @@ fn tasks_in_the_front_are_first_and_need_a_thread() {
     let mut popped = vec![queue.pop(true).unwrap()];
     assert_eq!((queue.front.len(), queue.tasks.len(), queue.pending), (11, 8, -11));
     assert_eq!(queue.earliest(), queue.front_tickets.0);
-    // Without the lock, and with it.
+    // One is taken without the lock, and one with it.
     popped.extend([queue.front.take().unwrap(), queue.pop(true).unwrap()]);
     queue.tasks.clear();
     assert!(matches!(queue.decide(), Action::Start(..)), "nothing else is queued");
-    // Items of a map that were pulled before.
+    // Items of a map that were pulled before these tasks come first.
     queue.insert(Ticket::FIRST, task(&pool));
     assert_eq!((queue.front.len(), queue.tasks.len(), queue.earliest()), (0, 10, Ticket::FIRST));
     queue.pop(true);
