@@ -37,6 +37,7 @@ use crate::held::{Held, is_large};
 use crate::items::RangeExecutor;
 use crate::map::has_time_limit;
 use crate::options::TaskOptions;
+use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Condvar, Mutex};
 use crate::task::call::Call;
 use crate::task::function::outcome;
@@ -61,7 +62,13 @@ pub struct Scope<'scope, 'env: 'scope> {
 
 /// The open tasks of a scope.
 struct Tasks {
+    /// The number of closures that have not returned and were not dropped. Once it is zero, it stays zero: only the body
+    /// of the scope and its tasks spawn. Each decrement releases what the closure has done, and `join`, which reads
+    /// zero, acquires it.
+    open: AtomicUsize,
     state: Mutex<State>,
+    /// Notified when no task is open. The lock is taken in between, so a thread that has seen an open task under the lock
+    /// sleeps by then.
     all_ended: Condvar,
     /// The [generation](fork::generation) of the process that created the scope.
     generation: u32,
@@ -69,22 +76,18 @@ struct Tasks {
 
 #[derive(Default)]
 struct State {
-    open: usize,
     /// Tasks that may be pending, oldest first. Tasks that no longer wait are swept out when the length has doubled.
     pending: VecDeque<Weak<dyn Runnable>>,
     swept_to: usize,
 }
 
-/// Decrements `State::open` when it drops.
+/// Decrements `Tasks::open` when it drops.
 struct Ended(Arc<Tasks>);
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        let mut state = self.0.state.lock();
-        state.open -= 1;
-        let last = state.open == 0;
-        drop(state);
-        if last {
+        if self.0.open.fetch_sub(1, Ordering::Release) == 1 {
+            drop(self.0.state.lock());
             self.0.all_ended.notify_all();
         }
     }
@@ -194,8 +197,12 @@ fn open_held<'env, R, H: Held<R>>(
     options: Option<&Arc<TaskOptions>>,
     body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
 ) -> H {
-    let tasks =
-        Tasks { state: Mutex::new(State::default()), all_ended: Condvar::new(), generation: fork::generation() };
+    let tasks = Tasks {
+        open: AtomicUsize::new(0),
+        state: Mutex::new(State::default()),
+        all_ended: Condvar::new(),
+        generation: fork::generation(),
+    };
     let scope = Scope {
         pool: Arc::clone(pool),
         options: options.cloned(),
@@ -285,7 +292,7 @@ impl<'scope> Scope<'scope, '_> {
 
 impl Tasks {
     fn open(self: &Arc<Self>) -> Ended {
-        self.state.lock().open += 1;
+        self.open.fetch_add(1, Ordering::Relaxed);
         Ended(Arc::clone(self))
     }
 
@@ -341,12 +348,12 @@ impl Tasks {
                 }
             }
         }
-        if self.state.lock().open == 0 {
+        if self.open.load(Ordering::Acquire) == 0 {
             return;
         }
         let _compensation = CompensationGuard::new(owner, need);
         let mut state = self.state.lock();
-        while state.open > 0 {
+        while self.open.load(Ordering::Acquire) > 0 {
             self.all_ended.wait(&mut state);
         }
     }
@@ -354,6 +361,6 @@ impl Tasks {
 
 impl fmt::Debug for Scope<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scope").field("open", &self.tasks.state.lock().open).finish_non_exhaustive()
+        f.debug_struct("Scope").field("open", &self.tasks.open.load(Ordering::Relaxed)).finish_non_exhaustive()
     }
 }

@@ -128,7 +128,8 @@ under shuttle waiting
 mutate listener-on-a-done-task $handle 's/if let Some\(end\) = snapshot\.end\(\) \{\n(\s+drop\(inner\);\n\s+drop_caught\(listener\))/if let Some(end) = None {\n$1/'
 under shuttle scope
 mutate outcome-kept-without-a-handle $state 's/else if self\.released\.load\(Ordering::Relaxed\)/else if false/'
-mutate scope-forgets-running src/thread/scope.rs 's/while state\.open > 0/while false/'
+mutate scope-forgets-running src/thread/scope.rs 's/while self\.open\.load\(Ordering::Acquire\) > 0/while false/'
+mutate scope-end-between-check-and-sleep src/thread/scope.rs 's/drop\(self\.0\.state\.lock\(\)\);//'
 mutate scope-guard-before-outcome $runner 's/let _guard = call\.guard\(\);/drop(call.guard());/'
 
 local=src/map/local.rs
