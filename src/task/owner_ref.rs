@@ -9,16 +9,44 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use super::owner;
 use super::pool_id::PoolId;
 use super::remote::Remote;
 use super::roles::TaskOwner;
+use crate::fork;
 
-/// All pools that have a number. The lock is held for a few instructions, and no other lock is taken under it, so it is
-/// not one that a model schedules.
-static POOLS: Mutex<BTreeMap<PoolId, Weak<dyn TaskOwner>>> = Mutex::new(BTreeMap::new());
+type Pools = BTreeMap<PoolId, Weak<dyn TaskOwner>>;
+
+/// The pools that were made in one process, and have a number. The lock is held for a few instructions, and no other lock
+/// is taken under it, so it is not one that a model schedules.
+///
+/// A forked copy of a process has a registry of its own, since the lock of this one may be held there for ever by a thread
+/// that does not exist. The pools that are in this one have no threads there, and nobody looks them up.
+struct Registry {
+    /// The [generation](fork::generation) of the process.
+    generation: OnceLock<u32>,
+    pools: Mutex<Pools>,
+    of_the_copy: OnceLock<Box<Registry>>,
+}
+
+static FIRST: Registry = Registry::new();
+
+impl Registry {
+    const fn new() -> Self {
+        Self { generation: OnceLock::new(), pools: Mutex::new(BTreeMap::new()), of_the_copy: OnceLock::new() }
+    }
+
+    /// Returns the registry of this process.
+    fn own() -> &'static Self {
+        let (mut registry, generation) = (&FIRST, fork::generation());
+        while *registry.generation.get_or_init(|| generation) != generation {
+            registry = registry.of_the_copy.get_or_init(|| Box::new(Self::new()));
+        }
+        registry
+    }
+}
 
 /// Gives a pool a number, by which it is found until it is dropped. It [forgets](forget) the number then.
 pub(crate) fn register(pool: Weak<dyn TaskOwner>) -> PoolId {
@@ -38,8 +66,8 @@ fn find(id: PoolId) -> Option<Arc<dyn TaskOwner>> {
     pools().get(&id)?.upgrade()
 }
 
-fn pools() -> MutexGuard<'static, BTreeMap<PoolId, Weak<dyn TaskOwner>>> {
-    POOLS.lock().unwrap_or_else(PoisonError::into_inner)
+fn pools() -> MutexGuard<'static, Pools> {
+    Registry::own().pools.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The owner of a task, or nobody.

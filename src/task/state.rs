@@ -366,11 +366,6 @@ where
             // Its drop and its methods are for the original process.
             std::mem::forget(std::mem::take(&mut owner));
         }
-        if owner.is_somebody()
-            && let Some(hooks) = inner.more.hooks()
-        {
-            owner.with(None, |owner| hooks.note_executor(owner.and_then(|owner| owner.kind())));
-        }
         let aborts = shown.state == State::Running && matches!(by, By::Abort { .. } | By::Limit);
         if aborts {
             self.aborted.store(true, Ordering::Relaxed);
@@ -380,14 +375,15 @@ where
         if call.is_some() || owner.is_somebody() || unused.is_some() {
             drop(inner);
             // Before any user code, which may wait for the room that this makes in a bounded queue.
-            owner.with(None, |owner| {
-                let Some(owner) = owner else { return };
+            let kind = owner.with(None, |owner| {
+                let owner = owner?;
                 match by {
                     By::Cancel { .. } => owner.cancelled(false),
                     By::Abort { .. } => owner.cancelled(true),
                     By::Refusal => owner.refused(),
                     By::Owner | By::Limit => owner.ended(outcome.get().is_err()),
                 }
+                Some(owner.kind())
             });
             drop(owner);
             // A drop that waits for this task would sleep for ever: it panics instead, as in a callback. A drop that
@@ -400,6 +396,11 @@ where
                 }
             });
             inner = self.inner.lock();
+            if let Some(kind) = kind
+                && let Some(hooks) = inner.more.hooks()
+            {
+                hooks.note_executor(kind);
+            }
         }
         inner = self.deliver(inner, &mut outcome);
         self.publish(inner, outcome);

@@ -333,7 +333,7 @@ impl Pool {
                 queue.pending += isize::from(!self.is_bounded());
             }
         }
-        let mut may_search = true;
+        let (mut may_search, mut is_at_once) = (true, true);
         loop {
             if queue.workers > queue.limit() {
                 self.leave(queue, number);
@@ -346,14 +346,15 @@ impl Pool {
                 }
                 let action = queue.decide();
                 self.release(queue, action);
-                // A search has noted what it found.
-                note_found(usize::from(may_search));
+                // A search has noted what it found, and a sleep has saved nothing.
+                note_found(usize::from(is_at_once));
                 return Some(task);
             }
             if queue.is_over() {
                 self.leave(queue, number);
                 return None;
             }
+            is_at_once = false;
             if may_search && queue.begin_search() {
                 may_search = false;
                 drop(queue);

@@ -22,6 +22,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "tasks_pending_at_a_fork_are_lost_in_the_copy", host: fork_while_pending, check },
     Case { name: "a_pool_of_threads_is_forked_while_it_is_busy", host: fork_while_busy, check },
     Case { name: "a_task_on_a_thread_forks", host: fork_in_a_task, check },
+    Case { name: "a_copy_has_pools_of_its_own", host: fork_while_tasks_are_cancelled, check },
 ];
 
 /// Forks; the copy runs `body` and ends with the code that it returns.
@@ -215,6 +216,36 @@ fn fork_while_busy() {
     }
     is_over.store(true, Ordering::Relaxed);
     client.join().expect("no panic");
+}
+
+/// Another thread looks a pool up, quite likely: a cancel does that.
+fn fork_while_tasks_are_cancelled() {
+    let is_over = Arc::new(AtomicBool::new(false));
+    let stops = Arc::clone(&is_over);
+    let client = std::thread::spawn(move || {
+        let busy = ThreadPoolExecutor::new(1);
+        let (opener, door) = channel::<()>();
+        let held = busy.spawn(move || door.recv().is_err());
+        while !stops.load(Ordering::Relaxed) {
+            let pending: Vec<_> = (0..1000).map(|_| busy.spawn(|| ())).collect();
+            pending.iter().for_each(|task| assert!(task.cancel()));
+        }
+        drop(opener);
+        held.result().expect("it was let go")
+    });
+    for _ in 0..500 {
+        let code = in_a_copy(|| {
+            let own = ThreadPoolExecutor::new(1);
+            let (opener, door) = channel::<()>();
+            let held = own.spawn(move || door.recv().is_err());
+            let is_cancelled = own.spawn(|| ()).cancel();
+            drop(opener);
+            first_wrong([is_cancelled, held.result().is_ok_and(|opened| opened)])
+        });
+        assert_eq!(code, 0);
+    }
+    is_over.store(true, Ordering::Relaxed);
+    assert!(client.join().expect("no panic"));
 }
 
 fn fork_in_a_task() {
