@@ -121,20 +121,21 @@ impl OwnerRef {
         self.entrusted()?.remote()
     }
 
-    /// Calls `code` with the owner, or with `None` if the task has none, or its pool has been dropped. `here` is the
-    /// executor that the calling thread belongs to, if the caller knows it: it is not looked up.
-    pub(super) fn with<R>(
-        &self,
-        here: Option<&Arc<dyn TaskOwner>>,
-        code: impl FnOnce(Option<&Arc<dyn TaskOwner>>) -> R,
-    ) -> R {
+    /// Returns the owner, if there is one. It is not looked up if it is `here`, the executor that the thread belongs to;
+    /// otherwise what was `found` keeps it.
+    #[inline]
+    pub(super) fn get<'a>(
+        &'a self,
+        here: Option<&'a Arc<dyn TaskOwner>>,
+        found: &'a mut Option<Arc<dyn TaskOwner>>,
+    ) -> Option<&'a Arc<dyn TaskOwner>> {
         match self {
-            Self::Counted(owner) => code(Some(owner)),
-            Self::Uncounted(None) => code(None),
-            Self::Uncounted(Some(id)) => match here.filter(|here| self.is(here)) {
-                Some(here) => code(Some(here)),
-                None => code(find(*id).as_ref()),
-            },
+            Self::Counted(owner) => Some(owner),
+            Self::Uncounted(None) => None,
+            Self::Uncounted(Some(id)) => here.filter(|here| self.is(here)).or_else(|| {
+                *found = find(*id);
+                found.as_ref()
+            }),
         }
     }
 }
@@ -166,15 +167,16 @@ mod tests {
         let (pool, other) = (numbered(), numbered());
         let reference = OwnerRef::from(Arc::clone(&pool));
         assert!(reference.is(&pool) && !reference.is(&other) && reference.is_somebody());
-        let is_pool = |found: Option<&Arc<dyn TaskOwner>>| found.map(|found| Arc::ptr_eq(found, &pool));
-        assert_eq!(reference.with(None, is_pool), Some(true));
-        assert_eq!(reference.with(Some(&other), is_pool), Some(true), "another pool than that of the thread");
+        let is_found = |here| reference.get(here, &mut None).map(|found| Arc::ptr_eq(found, &pool));
+        assert_eq!(is_found(None), Some(true));
+        assert_eq!(is_found(Some(&other)), Some(true), "another pool than that of the thread");
+        assert_eq!(is_found(Some(&pool)), Some(true));
         assert_eq!(Arc::strong_count(&pool), 1, "a reference does not count");
         let id = pool.pool_id().unwrap();
         drop(pool);
-        reference.with(None, |found| assert!(found.is_none()));
+        assert!(reference.get(None, &mut None).is_none());
         forget(id);
-        reference.with(None, |found| assert!(found.is_none()));
-        OwnerRef::NOBODY.with(Some(&other), |found| assert!(found.is_none()));
+        assert!(reference.get(None, &mut None).is_none());
+        assert!(OwnerRef::NOBODY.get(Some(&other), &mut None).is_none());
     }
 }

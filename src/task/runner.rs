@@ -193,13 +193,13 @@ where
             };
             (call, std::mem::take(&mut inner.owner), inner.more.start_here())
         };
-        owner.with(here, |owner| {
-            if let Some(owner) = owner {
-                owner.started();
-            }
-            let span = started.and_then(|started| started.run(owner.and_then(|owner| owner.kind()), self.name()));
-            self.perform(me, call, owner, span)
-        })
+        let mut found = None;
+        let owner = owner.get(here, &mut found);
+        if let Some(owner) = owner {
+            owner.started();
+        }
+        let span = started.and_then(|started| started.run(owner.and_then(|owner| owner.kind()), self.name()));
+        self.perform(me, call, owner, span)
     }
 
     fn claim(&self, me: Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>) -> Claim {

@@ -375,17 +375,17 @@ where
         if call.is_some() || owner.is_somebody() || unused.is_some() {
             drop(inner);
             // Before any user code, which may wait for the room that this makes in a bounded queue.
-            let kind = owner.with(None, |owner| {
-                let owner = owner?;
+            let mut found = None;
+            let kind = owner.get(None, &mut found).map(|owner| {
                 match by {
                     By::Cancel { .. } => owner.cancelled(false),
                     By::Abort { .. } => owner.cancelled(true),
                     By::Refusal => owner.refused(),
                     By::Owner | By::Limit => owner.ended(outcome.get().is_err()),
                 }
-                Some(owner.kind())
+                owner.kind()
             });
-            drop(owner);
+            drop((owner, found));
             // A drop that waits for this task would sleep for ever: it panics instead, as in a callback. A drop that
             // ends another task drops the call of that task further up the stack, and so on, so it may need more stack.
             let mut unused = Some((call, unused));
