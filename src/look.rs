@@ -33,6 +33,9 @@ const WAKE_UP: Duration = Duration::from_micros(10);
 /// The largest balance. It is small, so that what was saved long ago does not pay for long yields now.
 const MOST_SAVED: Duration = Duration::from_millis(5);
 
+/// The most that a thread pays for one yield. A longer one was no time slice: the whole program was stopped meanwhile.
+const MOST_PAID: Duration = Duration::from_millis(100);
+
 /// How many times the rest of a thread in debt is doubled at most.
 const MOST_DOUBLINGS: u32 = 7;
 
@@ -154,6 +157,7 @@ impl Account {
 
     /// Pays for a yield that took long. A thread that gets into debt rests for longer each time.
     fn pay(&self, duration: Duration, now: Instant) {
+        let duration = duration.min(MOST_PAID);
         let doublings = self.doublings.get();
         self.balance.set(self.balance.get().saturating_sub(nanos(duration)));
         if self.balance.get() >= 0 {
@@ -225,6 +229,13 @@ mod tests {
         get_into_debt();
         note_found(usize::MAX);
         assert_eq!(ACCOUNT.with(|account| account.balance.get()), super::nanos(MOST_SAVED));
+    }
+
+    #[test]
+    fn a_program_that_was_stopped_for_long_soon_looks_again() {
+        let (account, now) = (Account::new(), Instant::now());
+        account.pay(Duration::from_secs(3600), now);
+        assert!(!account.allows(now) && account.allows(now + super::MOST_PAID));
     }
 
     #[test]
