@@ -311,22 +311,25 @@ impl Pool {
     }
 
     /// Blocks until there is a task. Returns `None` if this worker is to end; the counts reflect that already. A worker
-    /// whose task forked the process ends in the copy when the task returns there.
-    pub(super) fn next(&self, number: usize, ran: Option<Ran>) -> Option<Arc<dyn Runnable>> {
+    /// whose task forked the process ends in the copy when the task returns there. Counts the task that
+    /// `ran` before, which counts as running until then.
+    pub(super) fn next(&self, number: usize, ran: Option<Ran>, counts: &Counts) -> Option<Arc<dyn Runnable>> {
         if self.is_copy() {
             return None;
         }
         // After a dead entry, the worker takes the lock to uncount it: until then, the entry hides a task that needs a
         // thread.
-        if ran.is_some_and(|ran| ran != Ran::Skipped)
+        if let Some(ran) = ran.filter(|ran| *ran != Ran::Skipped)
             && let Some(task) = self.front.take()
         {
+            counts.count(ran);
             note_found(1);
             return Some(task);
         }
         let mut queue = self.queue.lock();
         queue.arrive();
         if let Some(ran) = ran {
+            counts.count(ran);
             queue.running -= 1;
             if ran == Ran::Skipped {
                 queue.dead -= 1;
@@ -396,9 +399,10 @@ impl Pool {
             pending += more;
             ended += also;
         }
-        let queue = self.queue.lock();
+        let mut queue = self.queue.lock();
+        // From here no worker begins a task. One that has just done so may be about to count the task before it.
+        queue.drain_front();
         ended += queue.ended();
-        pending += queue.front.len().cast_signed();
         Stats {
             workers: queue.workers,
             idle: queue.workers.saturating_sub(queue.running),

@@ -23,12 +23,10 @@ pub(super) fn run(pool: &Arc<Pool>, number: usize, counts: &Counts) {
         pool.break_down(Error::Broken(Broken::new(blame(&error))));
     }
     let mut ran = None;
-    while let Some(task) = pool.next(number, ran) {
+    while let Some(task) = pool.next(number, ran, counts) {
         // A task does not unwind; but if it did, this worker would stay counted for ever.
         let run = || task.run(Arc::clone(&task), Some(&here));
-        let how = panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or(Ran::Failed);
-        counts.count(how);
-        ran = Some(how);
+        ran = Some(panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or(Ran::Failed));
     }
 }
 

@@ -102,6 +102,20 @@ fn all_that_is_pending_is_cancelled_and_counted() {
 }
 
 #[test]
+fn each_task_counts_once_while_workers_take_from_the_front() {
+    check(2, || {
+        let pool = ThreadPoolExecutor::new(1);
+        let futures = [1, 2, 3, 4].map(|n| pool.spawn(move || n));
+        for _ in 0..4 {
+            let stats = pool.stats();
+            let ended = usize::try_from(stats.completed).unwrap();
+            assert_eq!(stats.pending + stats.running + ended, 4, "{stats:?}");
+        }
+        futures.into_iter().for_each(|future| assert!(future.result().is_ok()));
+    });
+}
+
+#[test]
 fn cancel_against_a_worker_that_takes_from_the_front() {
     check(2, || {
         let pool = ThreadPoolExecutor::new(1);

@@ -153,10 +153,36 @@ fn a_dead_entry_is_uncounted_before_the_next_task() {
         let queue = pool.queue.lock();
         (queue.dead, queue.front.len())
     };
-    assert!(pool.next(0, Some(Ran::Completed)).is_some());
+    let ended = Counts::default();
+    assert!(pool.next(0, Some(Ran::Completed), &ended).is_some());
     assert_eq!(counts(), (1, 10), "from the front, without the lock");
-    assert!(pool.next(0, Some(Ran::Skipped)).is_some());
+    assert!(pool.next(0, Some(Ran::Skipped), &ended).is_some());
     assert_eq!(counts(), (0, 9));
+}
+
+#[test]
+fn a_task_is_counted_once_at_any_time() {
+    let pool = Pool::new(settings(1));
+    let counts = Arc::new(Counts::default());
+    {
+        let mut queue = pool.queue.lock();
+        queue.workers = 1;
+        queue.counts.insert(0, Arc::clone(&counts));
+        (0..40).for_each(|_| queue.insert(pool.tickets.next_locked(), task(&pool) as _));
+        queue.pending = 40;
+    }
+    let mut ran = None;
+    for n in 0..40 {
+        let task: Arc<dyn Runnable> = pool.next(0, ran, &counts).unwrap();
+        // Not each time, because these numbers empty the front.
+        let all = || {
+            let stats = pool.stats();
+            (stats.pending, stats.running, stats.completed)
+        };
+        assert!(n % 4 != 0 || all() == (39 - n, 1, n as u64), "{:?} after {n}", all());
+        ran = Some(task.run(Arc::clone(&task), None));
+        assert!(n % 4 != 2 || all() == (39 - n, 1, n as u64), "{:?} after {n}, which has run", all());
+    }
 }
 
 #[test]
