@@ -232,8 +232,8 @@ impl MapOptions {
 
 /// Counts what an executor is doing and has done.
 ///
-/// Tasks may start and end while the numbers are read, so the numbers may be of slightly different moments. A worker
-/// counts a task once it has ended it, so a task may be counted a moment after its future is done.
+/// All numbers are of the same moment. Only a task that its worker counts at that moment may be missing. A worker counts
+/// a task when it comes for the next one, so a task may be counted a moment after its future is done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

@@ -10,8 +10,8 @@
 //!
 //! # Statistics
 //!
-//! The numbers of [`Stats`] are of nearly the same moment: tasks may start and end while they are read. A call costs a
-//! lock, and a program that makes none pays nothing.
+//! All numbers of [`Stats`] are of the same moment, but for a task that is counted just then. A call costs a lock, and a
+//! program that makes none pays nothing.
 //!
 //! ```
 //! use concurrent_futures::{Backend, ReturnWhen, ThreadPoolExecutor, wait};
