@@ -1,6 +1,6 @@
 //! The queue of a thread pool and its protocol.
 //!
-//! One lock guards everything, except that workers take tasks from the [front](front) of a long queue without it. In
+//! One lock guards everything, except that workers take tasks from the [`front`] of a long queue without it. In
 //! this comment, the front is part of the queue. A worker that takes a task from the front is busy before and after, and
 //! the queue gets shorter, so the invariant below still holds. The proof depends on no atomic but the length of the
 //! front, which is never too small for a thread that holds the lock.
