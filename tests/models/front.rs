@@ -190,7 +190,7 @@ fn a_worker_that_sleeps_leaves_no_front_to_its_spare() {
 
 #[test]
 fn a_second_submitter_against_a_worker_that_fills_the_front() {
-    check(2, || {
+    check(1, || {
         let pool = Arc::new(ThreadPoolExecutor::new(2));
         let client = Arc::clone(&pool);
         let client = spawn(move || client.spawn(|| 1).result().unwrap());
