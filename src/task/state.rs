@@ -362,7 +362,7 @@ where
             _ => None,
         };
         let mut owner = std::mem::take(&mut inner.owner);
-        if self.is_lost() {
+        if owner.is_somebody() && self.is_lost() {
             // Its drop and its methods are for the original process.
             std::mem::forget(std::mem::take(&mut owner));
         }

@@ -43,8 +43,8 @@
 //! | `dead` | a claim or cancellation of a queued task | popping or sweeping its entry |
 //!
 //! `pending` is exact in a bounded queue, which has no front. Without a bound, the pop counts as the start, which saves a
-//! lock, and is undone if the task did not start. The tasks in the front are counted by its length instead, which
-//! [`stats`](Pool::stats) adds. `dead` may be negative for a moment.
+//! lock, and is undone if the task did not start. The tasks in the front are not in it; [`stats`](Pool::stats) drains the
+//! front first. `dead` may be negative for a moment.
 //!
 //! Lock order: a task's lock may be taken under the queue's lock (to sweep), never the other way round.
 //!
@@ -311,8 +311,10 @@ impl Pool {
     }
 
     /// Blocks until there is a task. Returns `None` if this worker is to end; the counts reflect that already. A worker
-    /// whose task forked the process ends in the copy when the task returns there. Counts the task that
-    /// `ran` before, which counts as running until then.
+    /// whose task forked the process ends in the copy when the task returns there.
+    ///
+    /// `ran` says how the previous task of the worker went, if there was one. It is counted here, and counts as running
+    /// until then.
     pub(super) fn next(&self, number: usize, ran: Option<Ran>, counts: &Counts) -> Option<Arc<dyn Runnable>> {
         if self.is_copy() {
             return None;

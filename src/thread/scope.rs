@@ -62,8 +62,8 @@ pub struct Scope<'scope, 'env: 'scope> {
 
 /// The open tasks of a scope.
 struct Tasks {
-    /// The number of closures that have not returned and were not dropped. Once it is zero, it stays zero: only the body
-    /// of the scope and its tasks spawn. Each decrement releases what the closure has done, and `join`, which reads
+    /// The number of closures that have not returned and were not dropped. After the body has returned, it stays zero once
+    /// it is zero: only open tasks of the scope spawn into it then. Each decrement releases what the closure has done, and `join`, which reads
     /// zero, acquires it.
     open: AtomicUsize,
     state: Mutex<State>,
