@@ -1,7 +1,8 @@
-//! Counts what a task costs in instructions, allocations and system calls, and fails if a figure is more than a tenth
-//! above the kept one: `benches/counts/run.sh`. The README.md of the benches says what the figures mean.
+//! Counts what a task costs in instructions, atomics, allocations and system calls, and fails if a figure is more than
+//! a tenth above the kept one: `benches/counts/run.sh`. The README.md of the benches says what the figures mean.
 
 mod allocator;
+mod atomics;
 mod kept;
 mod measure;
 mod workloads;

@@ -6,9 +6,9 @@
 #     benches/counts/run.sh --spread    measures ten times, and prints by how much each figure varies
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-for tool in valgrind strace; do
+for tool in valgrind strace objdump; do
     if ! command -v "$tool" >/dev/null; then
-        echo "this counts with valgrind and strace, and $tool is not installed: apt-get install valgrind strace" >&2
+        echo "this counts with $tool, which is not installed: apt-get install valgrind strace binutils" >&2
         exit 1
     fi
 done

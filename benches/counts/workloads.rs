@@ -10,6 +10,8 @@
 //! - A process task is waited for with a time limit, because a thread with a time limit does not look. Of its system
 //!   calls only those are counted that send tasks: the others wait and wake, and vary by a third. Its instructions vary
 //!   most of those that are kept: by 4 %, and by 8 % between an idle machine and a busy one.
+//! - How often threads sleep and are switched depends on all that, so context switches are not counted. Where a workload
+//!   sleeps for each task, its system calls say so.
 //! - A map on processes has a chunk size. Without one, the size of its ranges follows the time that items take, and its
 //!   figures vary by more than themselves. Its system calls, one for dozens of items, vary even so. So do the
 //!   allocations of a map on threads.
@@ -24,7 +26,7 @@ use concurrent_futures::{Executor, Future, InlineExecutor, ThreadPoolExecutor};
 use concurrent_futures::{MapOptions, ProcessPoolExecutor};
 
 use crate::allocator::Usage;
-use crate::measure::Unit::{self, Allocations, Bytes, Instructions, Messages, SystemCalls};
+use crate::measure::Unit::{self, Allocations, Atomics, Bytes, Instructions, Messages, SystemCalls};
 
 /// A number of tasks, run by a process of its own.
 #[derive(Debug)]
@@ -40,16 +42,36 @@ pub(crate) struct Workload {
 
 /// All workloads. A number of tasks is a power of two where a queue grows with it, so that it doubles with them.
 pub(crate) const WORKLOADS: &[Workload] = &[
-    Workload { name: "inline submit", times: 2048, units: &[Instructions, Allocations, SystemCalls], run: inline },
-    Workload { name: "submit, 1 thread", times: 2048, units: &[Instructions, Allocations, SystemCalls], run: queued },
-    Workload { name: "flood, 2 threads", times: 4096, units: &[Instructions, Allocations], run: flood },
-    Workload { name: "map, 2 threads", times: 16_384, units: &[Instructions, SystemCalls], run: map },
-    Workload { name: "fork-join, 1 thread", times: 20 * CALLS, units: &[Instructions, Allocations], run: fork_join },
+    Workload {
+        name: "inline submit",
+        times: 2048,
+        units: &[Instructions, Atomics, Allocations, SystemCalls],
+        run: inline,
+    },
+    Workload {
+        name: "submit, 1 thread",
+        times: 2048,
+        units: &[Instructions, Atomics, Allocations, SystemCalls],
+        run: queued,
+    },
+    Workload { name: "flood, 2 threads", times: 4096, units: &[Instructions, Atomics, Allocations], run: flood },
+    Workload { name: "map, 2 threads", times: 16_384, units: &[Instructions, Atomics, SystemCalls], run: map },
+    Workload {
+        name: "fork-join, 1 thread",
+        times: 20 * CALLS,
+        units: &[Instructions, Atomics, Allocations],
+        run: fork_join,
+    },
     Workload { name: "pending future", times: 8192, units: &[Allocations, Bytes, SystemCalls], run: pending },
     #[cfg(target_os = "linux")]
-    Workload { name: "process task", times: 1024, units: &[Instructions, Allocations, Messages], run: process_task },
+    Workload {
+        name: "process task",
+        times: 1024,
+        units: &[Instructions, Atomics, Allocations, Messages],
+        run: process_task,
+    },
     #[cfg(target_os = "linux")]
-    Workload { name: "process map", times: 16_384, units: &[Instructions, Allocations], run: process_map },
+    Workload { name: "process map", times: 16_384, units: &[Instructions, Atomics, Allocations], run: process_map },
 ];
 
 fn inline(times: u64) -> Usage {
