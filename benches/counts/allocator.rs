@@ -1,9 +1,9 @@
 //! [`Usage`]: what the threads of this process have allocated.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// What was allocated since the process began.
+/// What was allocated since [`begin`](Usage::begin).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Usage {
     /// How often memory was allocated, or moved to be larger.
@@ -13,6 +13,11 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
+    /// Begins to count. Until then, the atomics of this allocator are not among those of a workload.
+    pub(crate) fn begin() {
+        IS_COUNTING.store(true, Ordering::SeqCst);
+    }
+
     pub(crate) fn now() -> Self {
         Self { allocations: ALLOCATIONS.load(Ordering::SeqCst), bytes: BYTES.load(Ordering::SeqCst) }
     }
@@ -20,8 +25,17 @@ impl Usage {
 
 struct Counting;
 
+static IS_COUNTING: AtomicBool = AtomicBool::new(false);
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 static BYTES: AtomicU64 = AtomicU64::new(0);
+
+fn count(allocations: u64, requested: usize, freed: usize) {
+    if IS_COUNTING.load(Ordering::Relaxed) {
+        ALLOCATIONS.fetch_add(allocations, Ordering::Relaxed);
+        // Wraps below zero where more is freed than was requested since the count began.
+        BYTES.fetch_add((requested as u64).wrapping_sub(freed as u64), Ordering::Relaxed);
+    }
+}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -30,20 +44,17 @@ static ALLOCATOR: Counting = Counting;
 // SAFETY: passes every call on to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        BYTES.fetch_add(layout.size() as u64, Ordering::Relaxed);
+        count(1, layout.size(), 0);
         // SAFETY: the caller promises what the system's allocator requires.
         unsafe { System.alloc(layout) }
     }
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        BYTES.fetch_sub(layout.size() as u64, Ordering::Relaxed);
+        count(0, 0, layout.size());
         // SAFETY: the caller promises what the system's allocator requires.
         unsafe { System.dealloc(pointer, layout) }
     }
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        BYTES.fetch_add(size as u64, Ordering::Relaxed);
-        BYTES.fetch_sub(layout.size() as u64, Ordering::Relaxed);
+        count(1, size, layout.size());
         // SAFETY: the caller promises what the system's allocator requires.
         unsafe { System.realloc(pointer, layout, size) }
     }

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::env;
 use std::process::ExitCode;
 
+use allocator::Usage;
 use kept::Kept;
 use measure::{Unit, measure};
 use workloads::{WORKLOADS, Workload};
@@ -34,7 +35,12 @@ fn main() -> ExitCode {
             Kept::write(&kept::compiler(), &figures.collect::<Vec<_>>());
         }
         ["--spread"] => print_spread(),
-        ["run", name, times] => run(name, times),
+        ["run", name, times] => _ = run(name, times),
+        ["allocations", name, times] => {
+            Usage::begin();
+            let usage = run(name, times);
+            println!("{} {}", usage.allocations, usage.bytes);
+        }
         _ => {
             eprintln!("usage: benches/counts/run.sh [--renew | --spread]");
             return ExitCode::FAILURE;
@@ -43,11 +49,10 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Runs a workload in this process, and prints what it allocated.
-fn run(name: &str, times: &str) {
+/// Runs a workload in this process, and returns what it allocated.
+fn run(name: &str, times: &str) -> Usage {
     let workload = WORKLOADS.iter().find(|workload| workload.name == name).expect("a workload has this name");
-    let usage = (workload.run)(times.parse().expect("a number of tasks"));
-    println!("{} {}", usage.allocations, usage.bytes);
+    (workload.run)(times.parse().expect("a number of tasks"))
 }
 
 /// Returns the names of all figures.

@@ -76,8 +76,9 @@ fn count(workload: &Workload, unit: Unit, times: u64) -> u64 {
         Unit::Messages => &["strace", "-f", "-c", "-U", "calls,name", "-e", "trace=sendmsg"],
         Unit::Allocations | Unit::Bytes => &["env"],
     };
+    let verb = if matches!(unit, Unit::Allocations | Unit::Bytes) { "allocations" } else { "run" };
     let mut command = Command::new(counter[0]);
-    command.args(&counter[1..]).arg(&program).args(["run", workload.name, &times.to_string()]);
+    command.args(&counter[1..]).arg(&program).args([verb, workload.name, &times.to_string()]);
     let output = command.output().unwrap_or_else(|error| panic!("{} does not start: {error}", counter[0]));
     let (out, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{command:?} failed:\n{said}");
