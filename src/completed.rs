@@ -11,12 +11,13 @@ use std::sync::Arc;
 #[cfg(feature = "stream")]
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+use std::vec;
 
 use crate::error::Timeout;
 use crate::fork;
+use crate::look::note_found;
 use crate::task::listener::{Key, Listen, Listener, ListenerKey};
 use crate::task::owner;
-use crate::task::snapshot::End;
 use crate::wait::{Waitable, assert_not_itself, deadline, is_done};
 use queue::CompletionQueue;
 
@@ -43,24 +44,25 @@ use queue::CompletionQueue;
 /// # Ok::<(), concurrent_futures::Error>(())
 /// ```
 pub fn as_completed<W: Waitable>(futures: impl IntoIterator<Item = W>) -> AsCompleted<W> {
-    let mut all = AsCompleted {
-        handed_in: futures.into_iter().map(Some).collect(),
+    let handed_in: VecDeque<_> = futures.into_iter().map(Some).collect();
+    // All are looked at before the first listener is registered, so that those that are done come first.
+    let (mut were_done, mut open) = (Vec::new(), Vec::new());
+    for (number, future) in handed_in.iter().flatten().enumerate() {
+        let keys = if is_done(future) { &mut were_done } else { &mut open };
+        keys.push(Key::of(number));
+    }
+    note_found(were_done.len());
+    let total = handed_in.len();
+    let all = AsCompleted {
+        handed_in,
         first_key: 0,
-        remaining: 0,
-        total: 0,
+        remaining: total,
+        total,
+        were_done: were_done.into_iter(),
         completions: CompletionQueue::new(),
         generation: fork::generation(),
     };
-    all.remaining = all.handed_in.len();
-    all.total = all.remaining;
-    let were_done: Vec<bool> = all.handed_in.iter().flatten().map(is_done).collect();
-    let (done, open): (Vec<usize>, Vec<usize>) = (0..all.total).partition(|&key| were_done[key]);
-    for key in done {
-        all.completions.listener().done(Key::of(key), End::Value);
-    }
-    for key in open {
-        all.listen(Key::of(key));
-    }
+    open.into_iter().for_each(|key| all.listen(key));
     all
 }
 
@@ -76,7 +78,9 @@ pub struct AsCompleted<W: Waitable> {
     first_key: usize,
     remaining: usize,
     total: usize,
-    /// The keys of the futures that are done. Each is sent once.
+    /// The keys of the futures that were done from the start, in input order, which need not be sent.
+    were_done: vec::IntoIter<Key>,
+    /// The keys of the futures that became done since. Each is sent once.
     completions: CompletionQueue,
     /// The generation of the process that was last seen: threads of an earlier one no longer complete the futures.
     generation: u32,
@@ -135,7 +139,7 @@ impl<W: Waitable> AsCompleted<W> {
     #[track_caller]
     pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<W>, Timeout> {
         if timeout.is_zero() && self.remaining > 0 {
-            return match self.completions.try_take() {
+            return match self.were_done.next().or_else(|| self.completions.try_take()) {
                 Some(key) => Ok(self.take(key)),
                 None => Err(self.timed_out(timeout)),
             };
@@ -158,7 +162,7 @@ impl<W: Waitable> AsCompleted<W> {
         if self.remaining == 0 {
             return Ok(None);
         }
-        if let Some(key) = self.completions.look(deadline) {
+        if let Some(key) = self.were_done.next().or_else(|| self.completions.look(deadline)) {
             return Ok(self.take(key));
         }
         if self.generation != fork::generation() {
@@ -186,7 +190,8 @@ impl<W: Waitable> AsCompleted<W> {
             self.generation = fork::generation();
             self.end_lost();
         }
-        self.completions.poll(context).map(|key| self.take(key))
+        let next = self.were_done.next().map_or_else(|| self.completions.poll(context), Poll::Ready);
+        next.map(|key| self.take(key))
     }
 
     /// Looks at every future. Doing so ends the tasks that were lost in a fork of the process, so that their futures
