@@ -19,6 +19,17 @@ impl Ticket {
     pub(crate) const FIRST: Self = Self(0);
     /// Stands for no ticket: behind all others.
     pub(crate) const NEVER: Self = Self(u64::MAX);
+
+    /// Returns the ticket of a task that was submitted as many tasks later.
+    pub(crate) fn plus(self, tasks: usize) -> Self {
+        Self(self.0 + 2 * tasks as u64)
+    }
+
+    /// Returns the number of tasks from one with the ticket `first`, which is no later, to one with this ticket or, if
+    /// this is the ticket of items, the last one before them.
+    pub(crate) fn count_from(self, first: Self) -> usize {
+        ((self.0 - first.0) / 2 + 1) as usize
+    }
 }
 
 /// Assigns the tickets of one pool: odd ones to tasks, and the even ones in between to items.

@@ -54,6 +54,7 @@
 mod compensation;
 mod counts;
 mod ending;
+mod entries;
 mod expired;
 mod expiry;
 mod front;

@@ -111,7 +111,7 @@ impl TaskOwner for Pool {
             return;
         }
         let mut queue = self.queue.lock();
-        let newest = queue.tasks.back().is_some_and(|(_, task)| Arc::as_ptr(task).cast::<()>() == cell);
+        let newest = queue.tasks.iter().next_back().is_some_and(|task| Arc::as_ptr(task).cast::<()>() == cell);
         let swept = if newest {
             queue.tasks.pop_back().into_iter().collect()
         } else {

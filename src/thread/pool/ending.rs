@@ -7,16 +7,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Pool;
-use super::front::Entry;
 use crate::condition::Waiting;
 use crate::error::Error;
-use crate::task::owner;
+use crate::task::{Runnable, owner};
 use crate::wait::deadline;
 
 impl Pool {
     /// Ends tasks that were taken out of the queue, with `error`.
-    pub(super) fn refuse(&self, unstarted: VecDeque<Entry>, error: &Error) {
-        for (_, task) in unstarted {
+    pub(super) fn refuse(&self, unstarted: VecDeque<Arc<dyn Runnable>>, error: &Error) {
+        for task in unstarted {
             if !task.refuse(error.clone()) {
                 self.queue.lock().dead -= 1;
             }
@@ -114,7 +113,7 @@ impl Pool {
         let mut queue = self.queue.lock();
         queue.cancelling = queue.closed;
         queue.drain_front();
-        let tasks: Vec<_> = queue.tasks.iter().map(|(_, task)| Arc::clone(task)).collect();
+        let tasks: Vec<_> = queue.tasks.iter().map(Arc::clone).collect();
         drop(queue);
         // Call off the shared items first, or the tasks that were to run them would be counted too.
         let shared: usize = self.shared().iter().map(|shared| shared.call_off(&Error::Cancelled)).sum();

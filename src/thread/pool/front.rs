@@ -16,17 +16,14 @@
 //! one too few.
 #![forbid(unsafe_code)]
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::entries::{Entries, Entry};
 use crate::sync::IS_MODEL;
 use crate::sync::channel::{Receiver, Sender, bounded};
 use crate::task::Runnable;
 use crate::ticket::Ticket;
-
-/// A queued task, and its place in the order.
-pub(super) type Entry = (Ticket, Arc<dyn Runnable>);
 
 /// The number of tasks that the front has room for. A worker takes as many in a few microseconds if they are short.
 const ROOM: usize = 32;
@@ -81,13 +78,15 @@ impl Front {
 
     /// Moves the first tasks of a long queue into the front, if that is empty. Returns their number, and the tickets of
     /// the first and the last.
-    pub(super) fn fill(&self, tasks: &mut VecDeque<Entry>) -> Option<(usize, Ticket, Ticket)> {
+    pub(super) fn fill(&self, tasks: &mut Entries) -> Option<(usize, Ticket, Ticket)> {
         if tasks.len() < LONG || self.len() > 0 {
             return None;
         }
         let count = ROOM.min(tasks.len() - LONG / 2);
-        let (first, last) = (tasks[0].0, tasks[count - 1].0);
-        for entry in tasks.drain(..count) {
+        let first = tasks.first_ticket()?;
+        let mut last = first;
+        for entry in std::iter::from_fn(|| tasks.pop_front()).take(count) {
+            last = entry.0;
             self.sender.try_send(entry).expect("an empty front has room");
         }
         self.is_filled.store(true, Ordering::Relaxed);
@@ -95,14 +94,14 @@ impl Front {
     }
 
     /// Moves the tasks that are left back into the queue. Returns their number.
-    pub(super) fn drain(&self, tasks: &mut VecDeque<Entry>) -> usize {
+    pub(super) fn drain(&self, tasks: &mut Entries) -> usize {
         if !self.is_filled() {
             return 0;
         }
         let left: Vec<_> = std::iter::from_fn(|| self.receiver.try_recv().ok()).collect();
         self.is_filled.store(false, Ordering::Relaxed);
         let count = left.len();
-        left.into_iter().rev().for_each(|entry| tasks.push_front(entry));
+        left.into_iter().rev().for_each(|(ticket, task)| tasks.push_front(ticket, task));
         count
     }
 }

@@ -6,8 +6,9 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::counts::Counts;
+use super::entries::Entries;
 use super::expired::ExpiredTasks;
-use super::front::{Entry, Front};
+use super::front::Front;
 use crate::error::Error;
 use crate::sync::{is_finished, thread, thread_local};
 use crate::task::Runnable;
@@ -29,7 +30,7 @@ pub(super) fn set_coming() {
 #[derive(Default)]
 pub(super) struct Queue {
     /// The queued tasks behind the front, in the order of their tickets.
-    pub(super) tasks: VecDeque<Entry>,
+    pub(super) tasks: Entries,
     /// The first queued tasks, if the queue was long.
     pub(super) front: Arc<Front>,
     /// The tickets of the first and the last task with which the front was last filled.
@@ -146,9 +147,9 @@ impl Queue {
     }
 
     /// Takes out all queued tasks.
-    pub(super) fn take_all(&mut self) -> VecDeque<Entry> {
+    pub(super) fn take_all(&mut self) -> VecDeque<Arc<dyn Runnable>> {
         self.drain_front();
-        std::mem::take(&mut self.tasks)
+        self.tasks.take_all()
     }
 
     /// Returns the ticket of the first queued task, or an earlier one if tasks were taken from the front since it was
@@ -157,7 +158,7 @@ impl Queue {
         if self.front.is_filled() {
             return self.front_tickets.0;
         }
-        self.tasks.front().map_or(Ticket::NEVER, |(ticket, _)| *ticket)
+        self.tasks.first_ticket().unwrap_or(Ticket::NEVER)
     }
 
     /// Returns the numbers of calls that workers have ended.
@@ -225,13 +226,12 @@ impl Queue {
 
     /// Inserts a task behind all tasks with the same or an earlier ticket.
     pub(super) fn insert(&mut self, ticket: Ticket, task: Arc<dyn Runnable>) {
-        let last = self.tasks.back().map_or(self.front_tickets.1, |(last, _)| *last);
+        let last = self.tasks.last_ticket().unwrap_or(self.front_tickets.1);
         if last <= ticket {
-            return self.tasks.push_back((ticket, task));
+            return self.tasks.push_back(ticket, task);
         }
         self.drain_front();
-        let position = self.tasks.partition_point(|(other, _)| *other <= ticket);
-        self.tasks.insert(position, (ticket, task));
+        self.tasks.insert(ticket, task);
     }
 
     /// Moves a task to the head of the queue if it is among the newest, as is a task that was submitted to be waited
@@ -240,23 +240,21 @@ impl Queue {
     pub(super) fn hasten(&mut self, cell: *const ()) {
         const NEAR: usize = 1024;
         self.drain_front();
-        let is_it = |(_, task): &Entry| Arc::as_ptr(task).cast::<()>() == cell;
+        let is_it = |task: &Arc<dyn Runnable>| Arc::as_ptr(task).cast::<()>() == cell;
         if let Some(back) = self.tasks.iter().rev().take(NEAR).position(is_it)
-            && let Some((_, task)) = self.tasks.remove(self.tasks.len() - 1 - back)
+            && let Some(task) = self.tasks.remove(self.tasks.len() - 1 - back)
         {
-            self.tasks.push_front((Ticket::FIRST, task));
+            self.tasks.push_front(Ticket::FIRST, task);
         }
     }
 
     /// Removes the dead entries behind the front if they outnumber the living.
-    pub(super) fn sweep(&mut self) -> Vec<Entry> {
+    pub(super) fn sweep(&mut self) -> Vec<Arc<dyn Runnable>> {
         const FEW: isize = 64;
         if self.dead <= FEW || 2 * self.dead <= self.tasks.len().cast_signed() {
             return Vec::new();
         }
-        let all = std::mem::take(&mut self.tasks);
-        let (live, dead): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, task)| task.is_waiting());
-        self.tasks = live.into();
+        let dead = self.tasks.retain(|task| task.is_waiting());
         self.dead -= dead.len().cast_signed();
         dead
     }

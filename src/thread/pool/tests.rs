@@ -50,12 +50,10 @@ fn a_surplus_sleeping_worker_is_told_to_leave() {
 #[test]
 fn no_worker_is_woken_while_one_is_on_its_way() {
     let pool = Pool::new(settings(1));
-    let queue = || Queue {
-        tasks: [(Ticket::default(), task(&pool) as _)].into(),
-        idle: 1,
-        workers: 1,
-        max_workers: 2,
-        ..Queue::default()
+    let queue = || {
+        let mut queue = Queue { idle: 1, workers: 1, max_workers: 2, ..Queue::default() };
+        queue.insert(Ticket::default(), task(&pool) as _);
+        queue
     };
     assert!(matches!(queue().decide(), Action::Notify));
     assert!(matches!(Queue { permits: 1, ..queue() }.decide(), Action::Nothing));
@@ -78,7 +76,7 @@ fn hastened_tasks_come_first_and_the_last_one_before_them() {
     let tickets = Tickets::default();
     tasks.iter().for_each(|task| queue.insert(tickets.next(), Arc::clone(task)));
     let cell = |n: usize| Arc::as_ptr(&tasks[n]).cast::<()>();
-    let is_first = |queue: &Queue, n: usize| Arc::ptr_eq(&queue.tasks[0].1, &tasks[n]);
+    let is_first = |queue: &Queue, n: usize| Arc::ptr_eq(queue.tasks.iter().next().unwrap(), &tasks[n]);
     for n in [1999, 1000, 1000] {
         queue.hasten(cell(n));
         assert!(is_first(&queue, n));
@@ -88,7 +86,8 @@ fn hastened_tasks_come_first_and_the_last_one_before_them() {
     assert!(is_first(&queue, 1000) && queue.tasks.len() == 2000);
     // A later task is inserted behind them.
     queue.insert(tickets.next(), task(&pool));
-    assert!(is_first(&queue, 1000) && queue.tasks.iter().is_sorted_by_key(|(ticket, _)| *ticket));
+    assert!(is_first(&queue, 1000));
+    assert!(std::iter::from_fn(|| queue.tasks.pop_front()).is_sorted_by_key(|(ticket, _)| ticket));
 }
 
 #[test]
@@ -130,13 +129,13 @@ fn tasks_in_the_front_are_first_and_need_a_thread() {
     assert_eq!(queue.earliest(), queue.front_tickets.0);
     // One is taken without the lock, and one with it.
     popped.extend([queue.front.take().unwrap(), queue.pop(true).unwrap()]);
-    queue.tasks.clear();
+    queue.tasks.take_all();
     assert!(matches!(queue.decide(), Action::Start(..)), "nothing else is queued");
     // Items of a map that were pulled before these tasks come first.
     queue.insert(Ticket::FIRST, task(&pool));
     assert_eq!((queue.front.len(), queue.tasks.len(), queue.earliest()), (0, 10, Ticket::FIRST));
     queue.pop(true);
-    popped.extend(queue.take_all().into_iter().map(|(_, task)| task));
+    popped.extend(queue.take_all());
     assert!(popped.iter().zip(&tasks).all(|(popped, task)| Arc::ptr_eq(popped, task)) && popped.len() == 12);
 }
 
@@ -214,7 +213,7 @@ fn refused_tasks_leave_no_count_behind() {
     {
         let mut queue = pool.queue.lock();
         let tasks: [Arc<dyn Runnable>; 3] = [Arc::clone(&dead) as _, alive as _, other as _];
-        queue.tasks.extend(tasks.map(|task| (Ticket::default(), task)));
+        tasks.into_iter().for_each(|task| queue.insert(Ticket::default(), task));
         queue.pending = 3;
     }
     assert!(dead.cancel());

@@ -1,0 +1,267 @@
+//! [`Entries`]: queued tasks, in the order of their tickets.
+//!
+//! Tasks that are submitted one after the other have tickets that follow one another. So tickets are stored by the run: a
+//! run has its first ticket and its length, and a task takes no more room in the queue than a pointer does. Whatever is
+//! inserted into a run, or removed from it, divides it.
+//!
+//! Invariant: *no run is empty, and the lengths of all runs add up to the number of tasks.*
+#![forbid(unsafe_code)]
+
+use std::collections::{VecDeque, vec_deque};
+use std::sync::Arc;
+
+use crate::task::Runnable;
+use crate::ticket::Ticket;
+
+/// A queued task, and its place in the order.
+pub(super) type Entry = (Ticket, Arc<dyn Runnable>);
+
+/// Queued tasks, in the order of their tickets.
+#[derive(Default)]
+pub(super) struct Entries {
+    tasks: VecDeque<Arc<dyn Runnable>>,
+    runs: VecDeque<Run>,
+}
+
+/// Neighbouring tasks whose tickets follow one another.
+struct Run {
+    first: Ticket,
+    length: usize,
+}
+
+impl Run {
+    /// Returns the ticket that follows those of the run.
+    fn next(&self) -> Ticket {
+        self.first.plus(self.length)
+    }
+
+    /// Takes the first ticket out.
+    fn take_first(&mut self) -> Ticket {
+        let first = self.first;
+        self.first = first.plus(1);
+        self.length -= 1;
+        first
+    }
+}
+
+impl Entries {
+    pub(super) fn len(&self) -> usize {
+        self.tasks.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    pub(super) fn iter(&self) -> vec_deque::Iter<'_, Arc<dyn Runnable>> {
+        self.tasks.iter()
+    }
+
+    /// Returns the ticket of the first task.
+    pub(super) fn first_ticket(&self) -> Option<Ticket> {
+        self.runs.front().map(|run| run.first)
+    }
+
+    /// Returns the ticket of the last task.
+    pub(super) fn last_ticket(&self) -> Option<Ticket> {
+        self.runs.back().map(|run| run.first.plus(run.length - 1))
+    }
+
+    pub(super) fn pop_front(&mut self) -> Option<Entry> {
+        let task = self.tasks.pop_front()?;
+        let run = self.runs.front_mut()?;
+        let ticket = run.take_first();
+        if run.length == 0 {
+            self.runs.pop_front();
+        }
+        Some((ticket, task))
+    }
+
+    /// Takes the last task, whose ticket is of no use any more.
+    pub(super) fn pop_back(&mut self) -> Option<Arc<dyn Runnable>> {
+        self.remove(self.tasks.len().checked_sub(1)?)
+    }
+
+    /// Adds a task before all others.
+    pub(super) fn push_front(&mut self, ticket: Ticket, task: Arc<dyn Runnable>) {
+        self.tasks.push_front(task);
+        match self.runs.front_mut() {
+            Some(run) if ticket.plus(1) == run.first => {
+                run.first = ticket;
+                run.length += 1;
+            }
+            _ => self.runs.push_front(Run { first: ticket, length: 1 }),
+        }
+    }
+
+    /// Adds a task behind all others.
+    #[inline]
+    pub(super) fn push_back(&mut self, ticket: Ticket, task: Arc<dyn Runnable>) {
+        self.tasks.push_back(task);
+        match self.runs.back_mut() {
+            Some(run) if ticket == run.next() => run.length += 1,
+            _ => self.runs.push_back(Run { first: ticket, length: 1 }),
+        }
+    }
+
+    /// Inserts a task behind all tasks with the same or an earlier ticket.
+    pub(super) fn insert(&mut self, ticket: Ticket, task: Arc<dyn Runnable>) {
+        let at = self.runs.partition_point(|run| run.first <= ticket);
+        let mut index = self.tasks.len() - self.runs.range(at..).map(|run| run.length).sum::<usize>();
+        if let Some(before) = at.checked_sub(1) {
+            let run = &self.runs[before];
+            let later = run.length.saturating_sub(ticket.count_from(run.first));
+            index -= later;
+            self.divide(before, later);
+        }
+        self.runs.insert(at, Run { first: ticket, length: 1 });
+        self.tasks.insert(index, task);
+    }
+
+    /// Takes out the task at this index. Looks for its run from the end.
+    pub(super) fn remove(&mut self, index: usize) -> Option<Arc<dyn Runnable>> {
+        let task = self.tasks.remove(index)?;
+        let (mut at, mut begin) = (self.runs.len(), self.tasks.len() + 1);
+        while begin > index {
+            at -= 1;
+            begin -= self.runs[at].length;
+        }
+        // The task becomes the last one of its run, and goes.
+        self.divide(at, self.runs[at].length - 1 - (index - begin));
+        self.runs[at].length -= 1;
+        if self.runs[at].length == 0 {
+            self.runs.remove(at);
+        }
+        Some(task)
+    }
+
+    /// Takes out the tasks for which `is_kept` returns `false`.
+    pub(super) fn retain(&mut self, is_kept: impl Fn(&dyn Runnable) -> bool) -> Vec<Arc<dyn Runnable>> {
+        let mut all = std::mem::take(self);
+        let mut removed = Vec::new();
+        while let Some((ticket, task)) = all.pop_front() {
+            if is_kept(&*task) {
+                self.push_back(ticket, task);
+            } else {
+                removed.push(task);
+            }
+        }
+        removed
+    }
+
+    /// Takes out all tasks.
+    pub(super) fn take_all(&mut self) -> VecDeque<Arc<dyn Runnable>> {
+        std::mem::take(self).tasks
+    }
+
+    /// Gives memory back that is needed neither for the queued tasks, nor for as many.
+    pub(super) fn shrink_to(&mut self, capacity: usize) {
+        self.tasks.shrink_to(capacity);
+        self.runs.shrink_to(capacity);
+    }
+
+    /// Makes the last tasks of a run, so many of them, a run of their own.
+    fn divide(&mut self, at: usize, later: usize) {
+        if later > 0 {
+            let run = &mut self.runs[at];
+            run.length -= later;
+            let rest = Run { first: run.next(), length: later };
+            self.runs.insert(at + 1, rest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{Entries, Entry};
+    use crate::task::call::LocalCall;
+    use crate::task::owner_ref::OwnerRef;
+    use crate::task::{Runnable, new_task};
+    use crate::ticket::{Ticket, Tickets};
+
+    fn task() -> Arc<dyn Runnable> {
+        new_task(Some(LocalCall(|| Ok(()))), None, OwnerRef::NOBODY)
+    }
+
+    fn pushed(count: usize) -> (Entries, Tickets) {
+        let (mut entries, tickets) = (Entries::default(), Tickets::default());
+        (0..count).for_each(|_| entries.push_back(tickets.next(), task()));
+        (entries, tickets)
+    }
+
+    #[test]
+    fn tasks_that_follow_one_another_share_a_run() {
+        let (mut entries, tickets) = pushed(100);
+        for _ in 0..10 {
+            let (ticket, task) = entries.pop_front().unwrap();
+            entries.pop_back().unwrap();
+            entries.push_front(ticket, task);
+        }
+        assert_eq!((entries.len(), entries.runs.len()), (90, 1));
+        // Items of a map, which are between two tasks.
+        entries.push_back(tickets.now(), task());
+        entries.push_back(tickets.next(), task());
+        assert_eq!(entries.runs.len(), 3);
+    }
+
+    /// Any sequence of operations leaves what it leaves in a plain list of entries.
+    #[test]
+    fn runs_say_what_a_ticket_for_each_task_would() {
+        let mut seed = 1_u64;
+        let mut random = move |below: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) as usize % below
+        };
+        let (mut entries, mut plain, tickets) = (Entries::default(), Vec::<Entry>::new(), Tickets::default());
+        for step in 0..5000 {
+            let new = task();
+            match random(8) {
+                0 | 1 => {
+                    let ticket = if random(4) == 0 { tickets.now() } else { tickets.next() };
+                    entries.push_back(ticket, Arc::clone(&new));
+                    plain.push((ticket, new));
+                }
+                2 | 3 => {
+                    let last = plain.last().map_or(Ticket::FIRST, |(ticket, _)| *ticket);
+                    let ticket = Ticket::FIRST.plus(random(last.count_from(Ticket::FIRST)));
+                    let index = plain.partition_point(|(other, _)| *other <= ticket);
+                    entries.insert(ticket, Arc::clone(&new));
+                    plain.insert(index, (ticket, new));
+                }
+                4 if !plain.is_empty() => {
+                    let index = random(plain.len());
+                    assert!(Arc::ptr_eq(&entries.remove(index).unwrap(), &plain.remove(index).1));
+                }
+                5 if !plain.is_empty() => {
+                    let (ticket, first) = entries.pop_front().unwrap();
+                    assert!(ticket == plain[0].0 && Arc::ptr_eq(&first, &plain.remove(0).1));
+                    if random(2) == 0 {
+                        entries.push_front(Ticket::FIRST, Arc::clone(&first));
+                        plain.insert(0, (Ticket::FIRST, first));
+                    }
+                }
+                6 => {
+                    let last = entries.pop_back();
+                    assert_eq!(last.map(|task| task.id()), plain.pop().map(|(_, task)| task.id()));
+                }
+                _ if random(40) == 0 => {
+                    let cut = random(3) as u64;
+                    let removed = entries.retain(|task| task.id().to_u64() % 3 != cut);
+                    let before = plain.len();
+                    plain.retain(|(_, task)| task.id().to_u64() % 3 != cut);
+                    assert_eq!(before - plain.len(), removed.len());
+                }
+                _ => {}
+            }
+            assert_eq!(entries.first_ticket(), plain.first().map(|(ticket, _)| *ticket), "step {step}");
+            assert_eq!(entries.last_ticket(), plain.last().map(|(ticket, _)| *ticket), "step {step}");
+            let runs = entries.runs.iter().flat_map(|run| (0..run.length).map(|n| run.first.plus(n)));
+            assert!(runs.eq(plain.iter().map(|(ticket, _)| *ticket)), "step {step}");
+            assert!(entries.iter().map(|task| task.id()).eq(plain.iter().map(|(_, task)| task.id())), "step {step}");
+            assert!(entries.runs.iter().all(|run| run.length > 0), "step {step}");
+        }
+        assert_eq!(entries.take_all().len(), plain.len());
+    }
+}
