@@ -21,6 +21,7 @@ pub(crate) mod nested;
 pub(crate) mod observing;
 pub(crate) mod owner;
 pub(crate) mod owner_ref;
+mod phase;
 pub(crate) mod pool_id;
 pub(crate) mod remote;
 pub(crate) mod replies;

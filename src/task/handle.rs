@@ -13,11 +13,11 @@ use super::context::RunningTask;
 use super::function::failed;
 use super::listener::{Listener, ListenerKey};
 use super::owner;
+use super::phase::{HeldOutcome, Phase};
 use super::roles::{Awaited, Callback, TaskHandle};
 use super::snapshot::{End, Snapshot, State};
-use super::state::{By, Phase, Task};
+use super::state::{By, Task};
 use crate::error::{Error, Outcome};
-use crate::held::Held;
 use crate::id::FutureId;
 use crate::look::look;
 use crate::unwind::drop_caught;
@@ -29,7 +29,7 @@ impl<C, T, H> RunningTask for Task<C, T, H>
 where
     C: Call<T>,
     T: Send,
-    H: Held<Outcome<T>> + Send,
+    H: HeldOutcome<T>,
 {
     fn id(&self) -> FutureId {
         self.id
@@ -48,15 +48,15 @@ impl<C, T, H> Awaited for Task<C, T, H>
 where
     C: Call<T>,
     T: Send,
-    H: Held<Outcome<T>> + Send,
+    H: HeldOutcome<T>,
 {
     fn snapshot(&self) -> Snapshot {
-        let snapshot = self.inner.lock().snapshot();
+        let snapshot = self.inner.lock().phase.snapshot();
         if snapshot.state.is_done() || !self.is_lost() {
             return snapshot;
         }
         self.end_lost();
-        self.inner.lock().snapshot()
+        self.inner.lock().phase.snapshot()
     }
 
     fn look(&self) -> Snapshot {
@@ -77,7 +77,7 @@ where
     fn cancel(&self) -> bool {
         let Some(owner) = self.owner_to_ask(By::Cancel { asked: false }) else { return self.was_cancelled() };
         // A started task cannot be cancelled, so it must not be taken back from where it is.
-        let is_pending = self.inner.lock().snapshot().state == State::Pending;
+        let is_pending = self.inner.lock().phase.snapshot().state == State::Pending;
         let is_back = owner.remote().is_some_and(|remote| {
             if !is_pending {
                 remote.curtail(self.id);
@@ -97,7 +97,7 @@ where
 
     fn listen(&self, listener: Listener) -> Option<End> {
         let mut inner = self.inner.lock();
-        let snapshot = inner.snapshot();
+        let snapshot = inner.phase.snapshot();
         if let Some(end) = snapshot.end() {
             drop(inner);
             drop_caught(listener);
@@ -162,10 +162,10 @@ where
         let mut inner = self.inner.lock();
         loop {
             match &inner.phase {
-                Phase::Finished(outcome) => {
-                    let error = outcome.get().as_ref().err().cloned();
+                Phase::Finished(_) => return None,
+                Phase::Failed(error) => {
                     self.seen.store(true, Ordering::Relaxed);
-                    return error;
+                    return Some(Error::clone(error));
                 }
                 Phase::Cancelled => return Some(Error::Cancelled),
                 Phase::Delivering { .. } => {}
@@ -190,39 +190,29 @@ where
         }
         let mut inner = self.inner.lock();
         self.released.store(true, Ordering::Relaxed);
-        if !matches!(inner.phase, Phase::Finished(_)) {
+        let Some(outcome) = inner.phase.take_outcome(|raised| Phase::Taken { raised }) else {
             let (polled, held) = (inner.more.remove_listener(ListenerKey::Handle), inner.more.take_held());
             drop(inner);
             drop_caught(polled);
             drop(held);
             return;
-        }
-        let raised = inner.snapshot().raised;
-        let was = std::mem::replace(&mut inner.phase, Phase::Taken { raised });
+        };
         drop(inner);
-        if let Phase::Finished(outcome) = was {
-            self.drop_unobserved(outcome);
-        }
+        self.drop_unobserved(outcome);
     }
 }
 
 impl<C, T, H> Task<C, T, H>
 where
-    H: Held<Outcome<T>>,
+    T: Send,
+    H: HeldOutcome<T>,
 {
     #[inline(always)]
     fn take_held(&self) -> Option<H> {
         let mut inner = self.inner.lock();
         let outcome = match &inner.phase {
             Phase::Cancelled => failed(Error::Cancelled),
-            Phase::Finished(_) => {
-                let raised = inner.snapshot().raised;
-                match std::mem::replace(&mut inner.phase, Phase::Taken { raised }) {
-                    Phase::Finished(outcome) => outcome,
-                    _ => return None,
-                }
-            }
-            _ => return None,
+            _ => inner.phase.take_outcome(|raised| Phase::Taken { raised })?,
         };
         self.released.store(true, Ordering::Relaxed);
         Some(outcome)
@@ -233,7 +223,7 @@ impl<C, T, H> TaskHandle<T> for Task<C, T, H>
 where
     C: Call<T>,
     T: Send,
-    H: Held<Outcome<T>> + Send,
+    H: HeldOutcome<T>,
 {
     fn take(&self) -> Option<Outcome<T>> {
         self.take_held().map(H::release)
@@ -262,9 +252,9 @@ where
 
     fn add_callback(&self, callback: Callback<T>) {
         let mut inner = self.inner.lock();
-        let shown = inner.snapshot();
+        let shown = inner.phase.snapshot();
         let is_cancelled = match inner.phase {
-            Phase::Finished(_) => false,
+            Phase::Finished(_) | Phase::Failed(_) => false,
             Phase::Cancelled => true,
             Phase::Taken { .. } => {
                 drop(inner);
@@ -277,13 +267,13 @@ where
             }
         };
         inner.more.extras().callbacks.push_back(callback);
-        let lent = Phase::Delivering { shown, cancelled: is_cancelled };
-        let mut outcome = match std::mem::replace(&mut inner.phase, lent) {
-            Phase::Finished(outcome) => outcome,
-            _ => failed(Error::Cancelled),
-        };
+        let lent = || Phase::Delivering { shown, cancelled: is_cancelled };
+        let mut outcome: H = inner.phase.take_outcome(|_| lent()).unwrap_or_else(|| {
+            inner.phase = lent();
+            failed(Error::Cancelled)
+        });
         inner = self.deliver(inner, &mut outcome);
-        inner.phase = if is_cancelled { Phase::Cancelled } else { Phase::Finished(outcome) };
+        inner.phase = if is_cancelled { Phase::Cancelled } else { Phase::of(outcome) };
         drop(inner);
         self.changed.notify_all();
     }

@@ -5,18 +5,18 @@ use std::time::Instant;
 
 use super::call::Call;
 use super::hooks::{Hooks, call_done, call_start};
-use super::state::{Phase, Task};
+use super::phase::{HeldOutcome, Phase};
+use super::state::Task;
 use super::times::{OnDone, OnStart, Times};
 use super::trace::TaskSpan;
-use crate::error::{Error, Outcome};
-use crate::held::Held;
+use crate::error::Error;
 use crate::unwind::drop_caught;
 
 impl<C, T, H> Task<C, T, H>
 where
     C: Call<T>,
     T: Send,
-    H: Held<Outcome<T>> + Send,
+    H: HeldOutcome<T>,
 {
     /// Begins the span of a new task, if a subscriber wants it.
     #[cold]
@@ -35,10 +35,10 @@ where
     pub(super) fn add_on_start(&self, hook: OnStart) {
         let mut inner = self.inner.lock();
         match inner.phase {
-            Phase::Pending(_) | Phase::PendingElsewhere => {
+            Phase::Pending(..) | Phase::PendingElsewhere(_) => {
                 inner.more.add_hooks().on_start.push(hook);
             }
-            Phase::Started(_) | Phase::StartedElsewhere | Phase::Running(_) => {
+            Phase::Started(..) | Phase::StartedElsewhere(_) | Phase::Running(_) => {
                 let hooks = inner.more.add_hooks();
                 hooks.times.note_start(Instant::now(), None);
                 let times = hooks.times.clone();
@@ -56,7 +56,8 @@ where
     pub(super) fn add_on_done(&self, hook: OnDone) {
         let mut inner = self.inner.lock();
         let error = match &inner.phase {
-            Phase::Finished(outcome) => outcome.get().as_ref().err().cloned(),
+            Phase::Finished(_) => None,
+            Phase::Failed(error) => Some(Error::clone(error)),
             Phase::Cancelled => Some(Error::Cancelled),
             Phase::Taken { raised: None } => None,
             // The error was taken. No executor gets here: it has the only job of the task, and others can only cancel

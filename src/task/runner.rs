@@ -9,22 +9,22 @@ use std::time::{Duration, Instant};
 
 use super::arguments::{Encoded, Encoder};
 use super::call::Call;
+use super::context;
 use super::context::RunningTask;
 use super::encoded::EncodedCall;
 use super::function::{caught, read};
 use super::hooks::Hooks;
 use super::owner_ref::OwnerRef;
+use super::phase::{HeldOutcome, Phase};
 use super::replies::EncodedReplies;
 use super::roles::{Claim, Ran, Runnable, TaskOwner};
-use super::state::{By, Phase, Task, wait_for_itself};
+use super::state::{By, Task, wait_for_itself};
 use super::times::{OnDone, OnStart};
 use super::trace::TaskSpan;
-use super::{context, owner};
 use crate::bytes::{OutOfBand, with_out_of_band};
 use crate::codec::unwritten;
-use crate::error::{Encode, Error, Outcome, Part, TimeLimit};
+use crate::error::{Encode, Error, Part, TimeLimit};
 use crate::fork;
-use crate::held::Held;
 use crate::options::{TaskOptions, sooner};
 use crate::panics;
 use crate::stack;
@@ -34,7 +34,7 @@ impl<C, T, H> Task<C, T, H>
 where
     C: Call<T>,
     T: Send,
-    H: Held<Outcome<T>> + Send,
+    H: HeldOutcome<T>,
 {
     /// Runs the call that was taken out of the task.
     fn perform(
@@ -126,7 +126,7 @@ impl<C, T, H> Runnable for Task<C, T, H>
 where
     C: Call<T>,
     T: Send,
-    H: Held<Outcome<T>> + Send,
+    H: HeldOutcome<T>,
 {
     fn options(&self) -> &TaskOptions {
         self.options.get().map_or(TaskOptions::NONE, |options| options)
@@ -137,7 +137,7 @@ where
     }
 
     fn is_waiting(&self) -> bool {
-        matches!(self.inner.lock().phase, Phase::Pending(_) | Phase::PendingElsewhere | Phase::Started(_))
+        matches!(self.inner.lock().phase, Phase::Pending(..) | Phase::PendingElsewhere(_) | Phase::Started(..))
     }
 
     fn has_callbacks(&self) -> bool {
@@ -149,7 +149,7 @@ where
         let waits = inner.phase.call().is_some();
         let replaced = if waits {
             self.generation.store(fork::generation(), Ordering::Relaxed);
-            std::mem::replace(&mut inner.owner, owner.into())
+            inner.set_owner(owner.into())
         } else {
             OwnerRef::NOBODY
         };
@@ -172,7 +172,7 @@ where
         let is_open = inner.phase.is_open();
         let unused = if is_open {
             self.generation.store(fork::generation(), Ordering::Relaxed);
-            std::mem::replace(&mut inner.owner, OwnerRef::Counted(owner))
+            inner.set_owner(OwnerRef::Counted(owner))
         } else {
             OwnerRef::Counted(owner)
         };
@@ -188,10 +188,10 @@ where
     fn run(&self, me: Arc<dyn Runnable>, here: Option<&Arc<dyn TaskOwner>>) -> Ran {
         let (call, owner, started) = {
             let mut inner = self.inner.lock();
-            let Some(call) = inner.phase.take_call(Phase::Running(owner::thread_token())) else {
+            let Some((call, owner)) = inner.take_call_to_run() else {
                 return Ran::Skipped;
             };
-            (call, std::mem::take(&mut inner.owner), inner.more.start_here())
+            (call, owner, inner.more.start_here())
         };
         let mut found = None;
         let owner = owner.get(here, &mut found);
@@ -216,9 +216,9 @@ where
             drop(inner);
             wait_for_itself(self.id);
         }
-        let own = inner.owner.is(owner);
-        let is_here = matches!(inner.phase, Phase::Pending(_));
-        if !own || !(is_here || matches!(inner.phase, Phase::PendingElsewhere)) {
+        let own = inner.is_owned_by(owner);
+        let is_here = matches!(inner.phase, Phase::Pending(..));
+        if !own || !(is_here || matches!(inner.phase, Phase::PendingElsewhere(_))) {
             return Claim::Elsewhere;
         }
         if self.limit(&**owner).is_some() {
@@ -229,10 +229,10 @@ where
             owner.hasten(Arc::as_ptr(&me).cast());
             return Claim::NeedsWorker;
         }
-        let Some(call) = inner.phase.take_call(Phase::Running(owner::thread_token())) else {
+        let Some((call, released)) = inner.take_call_to_run() else {
             return Claim::Elsewhere;
         };
-        let (released, started) = (std::mem::take(&mut inner.owner), inner.more.start_here());
+        let started = inner.more.start_here();
         drop(inner);
         drop(released);
         owner.claimed(Arc::as_ptr(&me).cast());
@@ -242,21 +242,17 @@ where
     }
 
     fn inputs(&self) -> Vec<Arc<dyn Runnable>> {
-        let owner = self.inner.lock().owner.clone();
-        match owner {
-            OwnerRef::Counted(owner) => owner.inputs(),
-            // A pool holds no task back.
-            OwnerRef::Uncounted(_) => Vec::new(),
-        }
+        // One with a number is a pool, which holds no task back.
+        let owner = self.inner.lock().more.owner().cloned();
+        owner.map_or_else(Vec::new, |owner| owner.inputs())
     }
 
     fn start(&self) -> bool {
         let mut inner = self.inner.lock();
-        if !matches!(inner.phase, Phase::Pending(_) | Phase::PendingElsewhere) {
+        if !matches!(inner.phase, Phase::Pending(..) | Phase::PendingElsewhere(_)) {
             return inner.phase.is_open();
         }
-        let call = inner.phase.take_call(Phase::StartedElsewhere);
-        inner.phase = call.map_or(Phase::StartedElsewhere, Phase::Started);
+        inner.phase.start();
         let started = inner.more.hooks().map(|hooks| hooks.start(Instant::now(), None));
         drop(inner);
         if let Some(started) = started {

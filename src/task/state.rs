@@ -22,6 +22,8 @@
 //! | `Finished` | `Delivering` and back | `add_done_callback`, while the callback runs | the outcome |
 //! | `Finished` | `Taken` | the handle: `result`, `.await`, its drop, or the task that was waiting for it and owns it | the outcome |
 //!
+//! `Finished` stands for [`Phase::Failed`] too, which holds an error in place of a value.
+//!
 //! `Pending` and `Started` have a variant each for while the call is elsewhere: it is lent to be encoded or shown, was
 //! encoded for another process, or never was there. From outside, `Started` is running. A refusal ends a started task,
 //! but none that a thread of this process runs. `cancel` ends neither, because both are running for their caller.
@@ -69,11 +71,12 @@ use std::sync::{Arc, OnceLock};
 use super::context::RunningTask;
 use super::function::failed;
 use super::more::{Delivery, More};
+use super::phase::{HeldOutcome, Phase};
 use super::roles::{Callback, TaskHandle};
 use super::snapshot::{End, Snapshot, State};
 use crate::error::{Error, Outcome, Variant};
 use crate::fork;
-use crate::held::{Held, is_large};
+use crate::held::is_large;
 use crate::id::FutureId;
 use crate::options::TaskOptions;
 use crate::outcomes::drop_unobserved;
@@ -88,7 +91,7 @@ use crate::task::trace::TaskSpan;
 use crate::unwind::{catch_and_log, drop_caught};
 
 /// A task. `H` is the type that [holds](Held) its outcome.
-pub(crate) struct Task<C, T, H = Outcome<T>> {
+pub(crate) struct Task<C, T: Send, H: HeldOutcome<T> = Outcome<T>> {
     pub(super) id: FutureId,
     /// Set when the task is made, or by the job that passes it to its executor.
     pub(super) options: OnceLock<Arc<TaskOptions>>,
@@ -112,38 +115,11 @@ pub(crate) struct Task<C, T, H = Outcome<T>> {
     pub(super) generation: AtomicU32,
 }
 
-pub(super) struct Inner<C, T, H> {
-    pub(super) phase: Phase<C, H>,
-    /// The pool whose queue the task is in, or the owner that it was entrusted to. Taken by the thread that makes the
-    /// task leave `Pending`, or ends it.
-    pub(super) owner: OwnerRef,
+/// The owner, which is the pool whose queue the task is in or whoever it was entrusted to, is in the phase if it has a
+/// number, and otherwise in `more`. It is taken by the thread that makes the task leave `Pending`, or ends it.
+pub(super) struct Inner<C, T: Send, H: HeldOutcome<T>> {
+    pub(super) phase: Phase<C, H::Value>,
     pub(super) more: More<T>,
-}
-
-/// With a small call, no variant needs more room than the details of an error. So the tag of an error tells the phases
-/// apart too, and the whole is as large as an outcome.
-pub(super) enum Phase<C, H> {
-    /// Not started, and here.
-    Pending(C),
-    /// Not started. The call is being encoded or shown, was encoded for another process, or is that of a promise.
-    PendingElsewhere,
-    /// Marked as started, but no thread runs it here: it is in a queue.
-    Started(C),
-    /// Marked as started. The call is being encoded or shown, was encoded for another process, or is that of a promise.
-    StartedElsewhere,
-    /// The thread with this token runs it.
-    Running(u64),
-    /// One thread has the outcome, and runs callbacks or drops the call. Appears as `shown`.
-    Delivering {
-        shown: Snapshot,
-        cancelled: bool,
-    },
-    Finished(H),
-    Cancelled,
-    /// Finished, and the outcome was taken or dropped.
-    Taken {
-        raised: Option<Variant>,
-    },
 }
 
 /// Who ends a task.
@@ -175,7 +151,7 @@ pub(crate) fn wait_for_itself(id: FutureId) -> ! {
 
 /// Calls a callback with the outcome. Only one thread has the outcome, which may be another thread than this one (see
 /// [`as_callback`]).
-fn call_back<T, H: Held<Outcome<T>> + Send>(callback: Callback<T>, outcome: &mut H) {
+fn call_back<T: Send, H: HeldOutcome<T>>(callback: Callback<T>, outcome: &mut H) {
     let mut lent = Some((callback, outcome));
     as_callback("a callback of a future", &mut || {
         if let Some((callback, outcome)) = lent.take() {
@@ -188,65 +164,48 @@ fn raised<T>(outcome: &Outcome<T>) -> Option<Variant> {
     outcome.as_ref().err().map(Error::variant)
 }
 
-impl<C, T, H: Held<Outcome<T>>> Inner<C, T, H> {
-    pub(super) fn snapshot(&self) -> Snapshot {
-        let (state, raised) = match &self.phase {
-            Phase::Pending(_) | Phase::PendingElsewhere => (State::Pending, None),
-            Phase::Started(_) | Phase::StartedElsewhere | Phase::Running(_) => (State::Running, None),
-            Phase::Delivering { shown, .. } => (shown.state, shown.raised),
-            Phase::Finished(outcome) => (State::Finished, raised(outcome.get())),
-            Phase::Cancelled => (State::Cancelled, None),
-            Phase::Taken { raised } => (State::Finished, *raised),
-        };
-        Snapshot { state, raised }
-    }
-
+impl<C, T: Send, H: HeldOutcome<T>> Inner<C, T, H> {
     pub(super) fn is_done(&self) -> bool {
-        self.snapshot().state.is_done()
-    }
-}
-
-impl<C, H> Phase<C, H> {
-    /// Returns `true` if the task has not begun to end.
-    pub(super) fn is_open(&self) -> bool {
-        use Phase::{Pending, PendingElsewhere, Running, Started, StartedElsewhere};
-        matches!(self, Pending(_) | PendingElsewhere | Started(_) | StartedElsewhere | Running(_))
+        self.phase.snapshot().state.is_done()
     }
 
-    pub(super) fn runs_here(&self) -> bool {
-        matches!(self, Phase::Running(thread) if *thread == owner::thread_token())
+    /// Takes the call out, and the owner, to run the call in this thread.
+    pub(super) fn take_call_to_run(&mut self) -> Option<(C, OwnerRef)> {
+        self.phase.call()?;
+        let owner = self.take_owner();
+        Some((self.phase.take_call(Phase::Running(owner::thread_token()))?, owner))
     }
 
-    pub(super) fn call(&self) -> Option<&C> {
-        match self {
-            Phase::Pending(call) | Phase::Started(call) => Some(call),
-            _ => None,
+    pub(super) fn take_owner(&mut self) -> OwnerRef {
+        if let Some(pool) = self.phase.pool() {
+            self.phase.set_pool(None);
+            return OwnerRef::Uncounted(Some(pool));
+        }
+        self.more.take_owner().map_or(OwnerRef::NOBODY, OwnerRef::Counted)
+    }
+
+    /// Sets the owner of a task that has not begun to end; the number of a pool only if no thread runs it. Returns the
+    /// owner before.
+    pub(super) fn set_owner(&mut self, owner: OwnerRef) -> OwnerRef {
+        let replaced = self.take_owner();
+        match owner {
+            OwnerRef::Uncounted(pool) => self.phase.set_pool(pool),
+            OwnerRef::Counted(owner) => self.more.set_owner(owner),
+        }
+        replaced
+    }
+
+    /// Returns `true` if `owner` has the task.
+    pub(super) fn is_owned_by(&self, owner: &Arc<dyn TaskOwner>) -> bool {
+        match self.phase.pool() {
+            Some(pool) => owner.pool_id() == Some(pool),
+            None => self.more.owner().is_some_and(|own| owner::address(own) == owner::address(owner)),
         }
     }
 
-    /// Replaces the phase, if the call is here, and returns the call.
-    pub(super) fn take_call(&mut self, next: Self) -> Option<C> {
-        self.call()?;
-        match std::mem::replace(self, next) {
-            Phase::Pending(call) | Phase::Started(call) => Some(call),
-            _ => None,
-        }
-    }
-
-    /// Takes the call out for a moment, or for good.
-    pub(super) fn lend_call(&mut self) -> Option<C> {
-        let next = if matches!(self, Phase::Pending(_)) { Phase::PendingElsewhere } else { Phase::StartedElsewhere };
-        self.take_call(next)
-    }
-
-    /// Puts a call back that was lent. Returns it if the task has begun to end meanwhile.
-    pub(super) fn give_back(&mut self, call: C) -> Option<C> {
-        *self = match self {
-            Phase::PendingElsewhere => Phase::Pending(call),
-            Phase::StartedElsewhere => Phase::Started(call),
-            _ => return Some(call),
-        };
-        None
+    /// Returns the owner that the task was entrusted to, if any.
+    pub(super) fn entrusted(&self) -> Option<&Arc<dyn TaskOwner>> {
+        self.more.owner().filter(|owner| owner.remote().is_some())
     }
 }
 
@@ -301,18 +260,22 @@ impl<C, T, H> Task<C, T, H>
 where
     C: Call<T>,
     T: Send,
-    H: Held<Outcome<T>> + Send,
+    H: HeldOutcome<T>,
 {
     fn new(call: Option<C>, options: Option<Arc<TaskOptions>>, owner: OwnerRef) -> Arc<Self> {
         let generation = if owner.is_somebody() { fork::generation() } else { 0 };
+        let (pool, more) = match owner {
+            OwnerRef::Uncounted(pool) => (pool, More::Nothing),
+            OwnerRef::Counted(owner) => (None, More::Owner(owner)),
+        };
+        let phase = match call {
+            Some(call) => Phase::Pending(call, pool),
+            None => Phase::PendingElsewhere(pool),
+        };
         let task = Arc::new(Self {
             id: FutureId::next(),
             options: options.map_or_else(OnceLock::new, OnceLock::from),
-            inner: Mutex::new(Inner {
-                phase: call.map_or(Phase::PendingElsewhere, Phase::Pending),
-                owner,
-                more: More::Nothing,
-            }),
+            inner: Mutex::new(Inner { phase, more }),
             changed: Condvar::new(),
             released: AtomicBool::new(false),
             seen: AtomicBool::new(false),
@@ -342,26 +305,26 @@ where
     pub(super) fn end(&self, mut outcome: H, by: By) -> bool {
         let mut inner = self.inner.lock();
         let (state, allowed) = match inner.phase {
-            Phase::Pending(_) | Phase::PendingElsewhere => (State::Pending, by != By::Limit),
+            Phase::Pending(..) | Phase::PendingElsewhere(_) => (State::Pending, by != By::Limit),
             // Marked as started, but in a queue: nobody else would end it.
-            Phase::Started(_) | Phase::StartedElsewhere => (State::Running, !matches!(by, By::Cancel { .. })),
+            Phase::Started(..) | Phase::StartedElsewhere(_) => (State::Running, !matches!(by, By::Cancel { .. })),
             Phase::Running(_) => (State::Running, matches!(by, By::Owner | By::Abort { .. } | By::Limit)),
             _ => (State::Finished, false),
         };
         let is_unasked = matches!(by, By::Cancel { asked: false } | By::Abort { asked: false });
-        if !allowed || is_unasked && inner.owner.remote().is_some() {
+        if !allowed || is_unasked && inner.entrusted().is_some() {
             drop(inner);
             drop_caught(outcome);
             return false;
         }
         let cancelled = matches!(outcome.get(), Err(Error::Cancelled));
         let shown = Snapshot { state, raised: None };
+        let mut owner = inner.take_owner();
         let was = std::mem::replace(&mut inner.phase, Phase::Delivering { shown, cancelled });
         let call = match was {
-            Phase::Pending(call) | Phase::Started(call) => Some(call),
+            Phase::Pending(call, _) | Phase::Started(call, _) => Some(call),
             _ => None,
         };
-        let mut owner = std::mem::take(&mut inner.owner);
         if owner.is_somebody() && self.is_lost() {
             // Its drop and its methods are for the original process.
             std::mem::forget(std::mem::take(&mut owner));
@@ -421,7 +384,7 @@ where
     pub(super) fn end_lost(&self) {
         let mut inner = self.inner.lock();
         // Its drop and its methods are for the original process.
-        std::mem::forget(std::mem::take(&mut inner.owner));
+        std::mem::forget(inner.take_owner());
         if matches!(inner.phase, Phase::Delivering { .. }) {
             self.publish(inner, failed(fork::lost_in_fork()));
         } else {
@@ -466,7 +429,7 @@ where
             unclaimed = Some(outcome);
             Phase::Taken { raised }
         } else {
-            Phase::Finished(outcome)
+            Phase::of(outcome)
         };
         let listeners = inner.more.take_listeners();
         let held = inner.more.take_held();
@@ -499,10 +462,10 @@ where
     }
 }
 
-impl<C, T, H> Task<C, T, H> {
+impl<C, T: Send, H: HeldOutcome<T>> Task<C, T, H> {
     /// Returns the owner that the task was entrusted to, if any, until the task has come back.
     pub(super) fn entrusted_to(&self) -> Option<Arc<dyn TaskOwner>> {
-        self.inner.lock().owner.entrusted().cloned()
+        self.inner.lock().entrusted().cloned()
     }
 
     /// Returns the owner that the task was entrusted to. If nobody has the task, ends it in this way, which is that of a
@@ -510,8 +473,6 @@ impl<C, T, H> Task<C, T, H> {
     pub(super) fn owner_to_ask(&self, unasked: By) -> Option<Arc<dyn TaskOwner>>
     where
         C: Call<T>,
-        T: Send,
-        H: Held<Outcome<T>> + Send,
     {
         // Asked the other way round, a task that was held back, for example, could be entrusted to somebody in between.
         if self.end_with(Error::Cancelled, unasked) { None } else { self.entrusted_to() }
@@ -539,8 +500,8 @@ mod tests {
         /// A call that captures a word.
         type Call = LocalCall<u64>;
         const {
-            assert!(size_of::<Phase<Call, Outcome<u64>>>() <= size_of::<Outcome<u64>>());
-            assert!(size_of::<Task<Call, u64>>() <= 112);
+            assert!(size_of::<Phase<Call, u64>>() <= 16);
+            assert!(size_of::<Task<Call, u64>>() <= 88);
         }
     }
 

@@ -2,17 +2,17 @@
 #![forbid(unsafe_code)]
 
 use super::{AnyFormat, FormattedReplies, Reply, Visit, Visitor};
-use crate::error::{Error, Outcome};
-use crate::held::Held;
+use crate::error::Error;
 use crate::task::call::Call;
 use crate::task::encoded::Entry;
+use crate::task::phase::HeldOutcome;
 use crate::task::state::Task;
 
 impl<C, T, H> AnyFormat for Task<C, T, H>
 where
     C: Call<T>,
     T: Send,
-    H: Held<Outcome<T>> + Send,
+    H: HeldOutcome<T>,
 {
     fn show(&self, visit: &mut Visit<'_>) -> Result<(), Error> {
         self.lend_call(|call| call.write(Visitor(visit)))

@@ -1,0 +1,193 @@
+//! [`Phase`]: the state of a task, with what the task needs only in that state.
+//!
+//! A task has a call before it runs and an outcome afterwards, never both, so they share their room. An error is in a
+//! box: with it, no state needs more room than a value, or a small call with the number of its pool, does.
+#![forbid(unsafe_code)]
+
+use super::function::failed;
+use super::owner;
+use super::pool_id::PoolId;
+use super::snapshot::{Snapshot, State};
+use crate::error::{Error, Outcome, Variant};
+use crate::held::Held;
+
+/// The state of a task. The head of [`state`](super::state) has the table of the transitions.
+///
+/// A task that is pending or marked as started has the number of the pool whose queue it is in, if that has a number.
+pub(super) enum Phase<C, V> {
+    /// Not started, and here.
+    Pending(C, Option<PoolId>),
+    /// Not started. The call is being encoded or shown, was encoded for another process, or is that of a promise.
+    PendingElsewhere(Option<PoolId>),
+    /// Marked as started, but no thread runs it here: it is in a queue.
+    Started(C, Option<PoolId>),
+    /// Marked as started. The call is being encoded or shown, was encoded for another process, or is that of a promise.
+    StartedElsewhere(Option<PoolId>),
+    /// The thread with this token runs it.
+    Running(u64),
+    /// One thread has the outcome, and runs callbacks or drops the call. Appears as `shown`.
+    Delivering {
+        shown: Snapshot,
+        cancelled: bool,
+    },
+    /// Finished with a value.
+    Finished(V),
+    /// Finished with an error, which is not that it was cancelled.
+    Failed(Box<Error>),
+    Cancelled,
+    /// Finished, and the outcome was taken or dropped.
+    Taken {
+        raised: Option<Variant>,
+    },
+}
+
+/// An outcome that a task stores in its [`Phase`]: its value there, and its error in a box.
+pub(crate) trait HeldOutcome<T: Send>: Held<Outcome<T>> + Send {
+    type Value: Send;
+    fn split(self) -> Result<Self::Value, Error>;
+    fn join(value: Self::Value) -> Self;
+}
+
+impl<T: Send> HeldOutcome<T> for Outcome<T> {
+    type Value = T;
+    #[inline(always)]
+    fn split(self) -> Self {
+        self
+    }
+    #[inline(always)]
+    fn join(value: T) -> Self {
+        Ok(value)
+    }
+}
+
+/// A large value is not moved: it stays in the box of its outcome.
+impl<T: Send> HeldOutcome<T> for Box<Outcome<T>> {
+    type Value = Self;
+    fn split(self) -> Result<Self, Error> {
+        match *self {
+            Ok(_) => Ok(self),
+            Err(error) => Err(error),
+        }
+    }
+    fn join(value: Self) -> Self {
+        value
+    }
+}
+
+impl<C, V> Phase<C, V> {
+    /// Stores the outcome of a task that was not cancelled.
+    #[inline]
+    pub(super) fn of<T: Send, H: HeldOutcome<T, Value = V>>(outcome: H) -> Self {
+        match outcome.split() {
+            Ok(value) => Self::Finished(value),
+            Err(error) => Self::Failed(Box::new(error)),
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let (state, raised) = match self {
+            Self::Pending(..) | Self::PendingElsewhere(_) => (State::Pending, None),
+            Self::Started(..) | Self::StartedElsewhere(_) | Self::Running(_) => (State::Running, None),
+            Self::Delivering { shown, .. } => (shown.state, shown.raised),
+            Self::Finished(_) => (State::Finished, None),
+            Self::Failed(error) => (State::Finished, Some(error.variant())),
+            Self::Cancelled => (State::Cancelled, None),
+            Self::Taken { raised } => (State::Finished, *raised),
+        };
+        Snapshot { state, raised }
+    }
+
+    /// Returns `true` if the task has not begun to end.
+    pub(super) fn is_open(&self) -> bool {
+        use Phase::{Pending, PendingElsewhere, Running, Started, StartedElsewhere};
+        matches!(self, Pending(..) | PendingElsewhere(_) | Started(..) | StartedElsewhere(_) | Running(_))
+    }
+
+    pub(super) fn runs_here(&self) -> bool {
+        matches!(self, Self::Running(thread) if *thread == owner::thread_token())
+    }
+
+    /// Returns the number of the pool that has the task, if there is one.
+    pub(super) fn pool(&self) -> Option<PoolId> {
+        match self {
+            Self::Pending(_, pool)
+            | Self::PendingElsewhere(pool)
+            | Self::Started(_, pool)
+            | Self::StartedElsewhere(pool) => *pool,
+            _ => None,
+        }
+    }
+
+    /// Sets the number of the pool that has the task, which has not begun to run.
+    pub(super) fn set_pool(&mut self, id: Option<PoolId>) {
+        if let Self::Pending(_, pool)
+        | Self::PendingElsewhere(pool)
+        | Self::Started(_, pool)
+        | Self::StartedElsewhere(pool) = self
+        {
+            *pool = id;
+        }
+    }
+
+    pub(super) fn call(&self) -> Option<&C> {
+        match self {
+            Self::Pending(call, _) | Self::Started(call, _) => Some(call),
+            _ => None,
+        }
+    }
+
+    /// Replaces the phase, if the call is here, and returns the call.
+    pub(super) fn take_call(&mut self, next: Self) -> Option<C> {
+        self.call()?;
+        match std::mem::replace(self, next) {
+            Self::Pending(call, _) | Self::Started(call, _) => Some(call),
+            _ => None,
+        }
+    }
+
+    /// Takes the call out for a moment, or for good.
+    pub(super) fn lend_call(&mut self) -> Option<C> {
+        let next = match self {
+            Self::Pending(_, pool) => Self::PendingElsewhere(*pool),
+            Self::Started(_, pool) => Self::StartedElsewhere(*pool),
+            _ => return None,
+        };
+        self.take_call(next)
+    }
+
+    /// Puts a call back that was lent. Returns it if the task has begun to end meanwhile.
+    pub(super) fn give_back(&mut self, call: C) -> Option<C> {
+        *self = match self {
+            Self::PendingElsewhere(pool) => Self::Pending(call, *pool),
+            Self::StartedElsewhere(pool) => Self::Started(call, *pool),
+            _ => return Some(call),
+        };
+        None
+    }
+
+    /// Marks a pending task as started.
+    pub(super) fn start(&mut self) {
+        let pool = self.pool();
+        let call = self.take_call(Self::StartedElsewhere(pool));
+        *self = call.map_or(Self::StartedElsewhere(pool), |call| Self::Started(call, pool));
+    }
+
+    /// Takes the outcome of a finished task. Leaves `next` in its place, which gets the variant of the error.
+    #[inline]
+    pub(super) fn take_outcome<T, H>(&mut self, next: impl FnOnce(Option<Variant>) -> Self) -> Option<H>
+    where
+        T: Send,
+        H: HeldOutcome<T, Value = V>,
+    {
+        let next = match self {
+            Self::Finished(_) => next(None),
+            Self::Failed(error) => next(Some(error.variant())),
+            _ => return None,
+        };
+        match std::mem::replace(self, next) {
+            Self::Finished(value) => Some(H::join(value)),
+            Self::Failed(error) => Some(failed(*error)),
+            _ => None,
+        }
+    }
+}
