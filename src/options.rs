@@ -100,6 +100,10 @@ impl TaskOptions {
         self.retries.unwrap_or(0)
     }
 
+    pub(crate) fn shared_name(&self) -> Option<Arc<str>> {
+        self.name.clone()
+    }
+
     /// Returns `true` if the number of retries was set.
     pub(crate) fn has_retries(&self) -> bool {
         self.retries.is_some()

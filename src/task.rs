@@ -16,6 +16,7 @@ pub(crate) mod handle;
 pub(crate) mod hooks;
 pub(crate) mod items_span;
 pub(crate) mod listener;
+mod marks;
 mod more;
 pub(crate) mod nested;
 pub(crate) mod observing;

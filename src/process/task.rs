@@ -34,6 +34,8 @@ const KIND: &str = "ProcessPoolExecutor";
 /// may die with its copy.
 pub(super) struct RemoteTask {
     pub(super) completion: Completion,
+    /// The options of the task, which are read under the lock of the scheduler. A batch has its own.
+    task_options: Option<Arc<TaskOptions>>,
     pub(super) owner: Arc<dyn RemoteTaskOwner>,
     pub(super) call: FunctionAddress,
     pub(super) argument: Vec<u8>,
@@ -126,8 +128,13 @@ impl RemoteTask {
             Completion::Task(task) => task.has_hooks(),
             Completion::Batch(batch) => batch.span.is_some(),
         };
+        let task_options = match &completion {
+            Completion::Task(task) => task.options(),
+            Completion::Batch(_) => None,
+        };
         Arc::new(Self {
             completion,
+            task_options,
             owner,
             call,
             argument,
@@ -154,10 +161,11 @@ impl RemoteTask {
     }
 
     pub(super) fn options(&self) -> &TaskOptions {
-        match &self.completion {
-            Completion::Task(task) => task.options(),
-            Completion::Batch(batch) => batch.options.as_deref().unwrap_or(TaskOptions::NONE),
-        }
+        let options = match &self.completion {
+            Completion::Task(_) => &self.task_options,
+            Completion::Batch(batch) => &batch.options,
+        };
+        options.as_deref().unwrap_or(TaskOptions::NONE)
     }
 
     fn name(&self) -> Option<&str> {

@@ -395,7 +395,7 @@ impl<R: Send + 'static> Attempts<R> {
     }
 
     fn name(&self) -> String {
-        match self.outer.options().get_name() {
+        match self.outer.name() {
             Some(name) => format!("task {name}"),
             None => format!("task {}", self.outer.id()),
         }

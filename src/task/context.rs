@@ -17,7 +17,7 @@ thread_local! {
 pub(crate) trait RunningTask: Send + Sync {
     fn id(&self) -> FutureId;
     /// Returns the name that the caller gave the task.
-    fn name(&self) -> Option<&str>;
+    fn name(&self) -> Option<Arc<str>>;
     /// Returns `true` if the task was aborted or ran past its time limit. It may still run.
     fn is_aborted(&self) -> bool;
 }
@@ -102,10 +102,10 @@ pub fn check() -> Result<(), Error> {
 }
 
 /// Returns the name of the task that this thread runs.
-pub(crate) fn current_name() -> Option<String> {
+pub(crate) fn current_name() -> Option<Arc<str>> {
     let task = CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()?;
     match &task {
-        Current::Own(task) => task.name().map(String::from),
+        Current::Own(task) => task.name(),
         Current::Remote(_) => None,
     }
 }

@@ -12,9 +12,10 @@ use super::call::Call;
 use super::context::RunningTask;
 use super::function::failed;
 use super::listener::{Listener, ListenerKey};
+use super::marks::Mark;
 use super::owner;
 use super::phase::{HeldOutcome, Phase};
-use super::roles::{Awaited, Callback, TaskHandle};
+use super::roles::{Awaited, Callback, Runnable, TaskHandle};
 use super::snapshot::{End, Snapshot, State};
 use super::state::{By, Task};
 use crate::error::{Error, Outcome};
@@ -35,12 +36,12 @@ where
         self.id
     }
 
-    fn name(&self) -> Option<&str> {
-        self.options.get().and_then(|options| options.get_name())
+    fn name(&self) -> Option<Arc<str>> {
+        self.options()?.shared_name()
     }
 
     fn is_aborted(&self) -> bool {
-        self.aborted.load(Ordering::Relaxed)
+        self.marks.has(Mark::Aborted)
     }
 }
 
@@ -164,7 +165,7 @@ where
             match &inner.phase {
                 Phase::Finished(_) => return None,
                 Phase::Failed(error) => {
-                    self.seen.store(true, Ordering::Relaxed);
+                    self.marks.add(Mark::Seen);
                     return Some(Error::clone(error));
                 }
                 Phase::Cancelled => return Some(Error::Cancelled),
@@ -185,11 +186,11 @@ where
     }
 
     fn detach(&self) {
-        if self.released.load(Ordering::Relaxed) {
+        if self.marks.has(Mark::Released) {
             return;
         }
         let mut inner = self.inner.lock();
-        self.released.store(true, Ordering::Relaxed);
+        self.marks.add(Mark::Released);
         let Some(outcome) = inner.phase.take_outcome(|raised| Phase::Taken { raised }) else {
             let (polled, held) = (inner.more.remove_listener(ListenerKey::Handle), inner.more.take_held());
             drop(inner);
@@ -214,7 +215,7 @@ where
             Phase::Cancelled => failed(Error::Cancelled),
             _ => inner.phase.take_outcome(|raised| Phase::Taken { raised })?,
         };
-        self.released.store(true, Ordering::Relaxed);
+        self.marks.add(Mark::Released);
         Some(outcome)
     }
 }

@@ -1,7 +1,7 @@
 //! [`More`]: what a task has beside its call and its outcome.
 //!
-//! Most tasks have nothing, or one thing of those that are inline: a listener, or an owner without a number. A box for all
-//! that there may be is made for the second thing, and for all others. Everything is under the lock of the task.
+//! Most tasks have nothing, or one thing of those that are inline: a listener, an owner without a number, or options. A
+//! box for all that there may be is made for the second thing, and for all others. Everything is under the lock of the task.
 #![forbid(unsafe_code)]
 
 use std::any::Any;
@@ -12,18 +12,21 @@ use super::hooks::{Hooks, Started};
 use super::listener::{Listener, ListenerKey, Listeners};
 use super::roles::{Callback, TaskOwner};
 use super::trace::TaskSpan;
+use crate::options::TaskOptions;
 
 pub(super) enum More<T> {
     Nothing,
     Listener(Listener),
     /// See [`set_owner`](More::set_owner).
     Owner(Arc<dyn TaskOwner>),
+    Options(Arc<TaskOptions>),
     Extras(Box<Extras<T>>),
 }
 
 /// What few tasks need.
 pub(super) struct Extras<T> {
     owner: Option<Arc<dyn TaskOwner>>,
+    options: Option<Arc<TaskOptions>>,
     /// The listener that was there first.
     first: Option<Listener>,
     listeners: Listeners,
@@ -45,20 +48,23 @@ impl<T> More<T> {
     fn get(&mut self) -> Option<&mut Extras<T>> {
         match self {
             More::Extras(extras) => Some(extras),
-            More::Nothing | More::Listener(_) | More::Owner(_) => None,
+            _ => None,
         }
     }
 
     /// Returns the extras, and makes them if there are none.
     pub(super) fn extras(&mut self) -> &mut Extras<T> {
         if self.get().is_none() {
-            let (first, owner) = match std::mem::replace(self, More::Nothing) {
-                More::Listener(first) => (Some(first), None),
-                More::Owner(owner) => (None, Some(owner)),
-                More::Nothing | More::Extras(_) => (None, None),
-            };
+            let (mut first, mut owner, mut options) = (None, None, None);
+            match std::mem::replace(self, More::Nothing) {
+                More::Listener(listener) => first = Some(listener),
+                More::Owner(inline) => owner = Some(inline),
+                More::Options(inline) => options = Some(inline),
+                More::Nothing | More::Extras(_) => {}
+            }
             *self = More::Extras(Box::new(Extras {
                 owner,
+                options,
                 first,
                 listeners: Listeners::new(),
                 callbacks: VecDeque::new(),
@@ -75,18 +81,18 @@ impl<T> More<T> {
         match self {
             More::Owner(owner) => Some(owner),
             More::Extras(extras) => extras.owner.as_ref(),
-            More::Nothing | More::Listener(_) => None,
+            More::Nothing | More::Listener(_) | More::Options(_) => None,
         }
     }
 
     #[inline]
     pub(super) fn take_owner(&mut self) -> Option<Arc<dyn TaskOwner>> {
         match self {
-            More::Nothing | More::Listener(_) => None,
+            More::Nothing | More::Listener(_) | More::Options(_) => None,
             More::Extras(extras) => extras.owner.take(),
             More::Owner(_) => match std::mem::replace(self, More::Nothing) {
                 More::Owner(owner) => Some(owner),
-                More::Nothing | More::Listener(_) | More::Extras(_) => None,
+                _ => None,
             },
         }
     }
@@ -96,6 +102,22 @@ impl<T> More<T> {
         match self {
             More::Nothing => *self = More::Owner(owner),
             _ => self.extras().owner = Some(owner),
+        }
+    }
+
+    pub(super) fn options(&self) -> Option<&Arc<TaskOptions>> {
+        match self {
+            More::Options(options) => Some(options),
+            More::Extras(extras) => extras.options.as_ref(),
+            More::Nothing | More::Listener(_) | More::Owner(_) => None,
+        }
+    }
+
+    /// Sets the options of a task that has none.
+    pub(super) fn set_options(&mut self, options: Arc<TaskOptions>) {
+        match self {
+            More::Nothing => *self = More::Options(options),
+            _ => self.extras().options = Some(options),
         }
     }
 
@@ -111,7 +133,7 @@ impl<T> More<T> {
 
     pub(super) fn listener(&mut self, key: ListenerKey) -> Option<&mut Listener> {
         match self {
-            More::Nothing | More::Owner(_) => None,
+            More::Nothing | More::Owner(_) | More::Options(_) => None,
             More::Listener(first) => Some(first).filter(|first| first.key() == key),
             More::Extras(extras) => match &mut extras.first {
                 Some(first) if first.key() == key => Some(first),
@@ -123,7 +145,7 @@ impl<T> More<T> {
     pub(super) fn remove_listener(&mut self, key: ListenerKey) -> Option<Listener> {
         match self {
             More::Listener(first) if first.key() == key => self.take_listeners()?.0,
-            More::Nothing | More::Listener(_) | More::Owner(_) => None,
+            More::Nothing | More::Listener(_) | More::Owner(_) | More::Options(_) => None,
             More::Extras(extras) => {
                 extras.first.take_if(|first| first.key() == key).or_else(|| extras.listeners.remove(&key))
             }
@@ -134,11 +156,11 @@ impl<T> More<T> {
     #[inline]
     pub(super) fn take_listeners(&mut self) -> Option<(Option<Listener>, Listeners)> {
         match self {
-            More::Nothing | More::Owner(_) => None,
+            More::Nothing | More::Owner(_) | More::Options(_) => None,
             More::Extras(extras) => Some((extras.first.take(), std::mem::take(&mut extras.listeners))),
             More::Listener(_) => match std::mem::replace(self, More::Nothing) {
                 More::Listener(first) => Some((Some(first), Listeners::new())),
-                More::Nothing | More::Owner(_) | More::Extras(_) => None,
+                _ => None,
             },
         }
     }
@@ -146,7 +168,7 @@ impl<T> More<T> {
     /// Returns `true` if the end of the task will call hooks or callbacks, or may run tasks that are held back until then.
     pub(super) fn has_callbacks(&self) -> bool {
         match self {
-            More::Nothing | More::Owner(_) => false,
+            More::Nothing | More::Owner(_) | More::Options(_) => false,
             More::Listener(first) => first.runs_tasks(),
             More::Extras(extras) => {
                 let calls = extras.hooks.is_some() || !extras.callbacks.is_empty();
@@ -184,5 +206,49 @@ impl<T> More<T> {
 
     pub(super) fn take_held(&mut self) -> Option<Arc<dyn Any + Send + Sync>> {
         self.get()?.held.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::task::Waker;
+
+    use super::More;
+    use crate::options::TaskOptions;
+    use crate::task::listener::{Listener, ListenerKey};
+    use crate::task::roles::TaskOwner;
+
+    struct Nobody;
+    impl TaskOwner for Nobody {}
+
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn one_thing_is_inline() {
+        const { assert!(size_of::<More<u64>>() <= 24) }
+    }
+
+    #[test]
+    fn what_comes_later_leaves_the_rest_in_its_place() {
+        type Add = fn(&mut More<()>);
+        let options: Add = |more| more.set_options(Arc::new(TaskOptions::new().retries(7)));
+        let owner: Add = |more| more.set_owner(Arc::new(Nobody));
+        let listener: Add = |more| {
+            assert!(more.add_listener(ListenerKey::Handle, Listener::Handle(Waker::noop().clone())).is_none());
+        };
+        let all = [options, owner, listener];
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            let mut more = More::Nothing;
+            for (count, which) in order.into_iter().enumerate() {
+                all[which](&mut more);
+                let is_there = |which: usize| order[..=count].contains(&which);
+                assert_eq!(more.options().is_some_and(|options| options.get_retries() == 7), is_there(0), "{order:?}");
+                assert_eq!(more.owner().is_some(), is_there(1), "{order:?}");
+                assert_eq!(more.listener(ListenerKey::Handle).is_some(), is_there(2), "{order:?}");
+            }
+            assert!(more.take_owner().is_some() && more.take_owner().is_none());
+            assert!(more.take_listeners().is_some_and(|(first, rest)| first.is_some() && rest.is_empty()));
+            assert!(more.options().is_some() && !more.has_callbacks(), "options stay");
+        }
     }
 }

@@ -14,6 +14,7 @@ use super::context::RunningTask;
 use super::encoded::EncodedCall;
 use super::function::{caught, read};
 use super::hooks::Hooks;
+use super::marks::Mark;
 use super::owner_ref::OwnerRef;
 use super::phase::{HeldOutcome, Phase};
 use super::replies::EncodedReplies;
@@ -45,7 +46,7 @@ where
         span: Option<Box<TaskSpan>>,
     ) -> Ran {
         if let Some(owner) = owner
-            && let Some(limit) = self.limit(&**owner)
+            && let Some(limit) = limit(self.options().as_ref(), &**owner)
         {
             owner.watch(Arc::downgrade(&me), limit);
         }
@@ -102,11 +103,11 @@ where
         };
         self.end(read(expected), By::Owner)
     }
+}
 
-    /// Returns the time limit of the task in this executor: the shorter of the two.
-    fn limit(&self, owner: &dyn TaskOwner) -> Option<Duration> {
-        sooner(self.options.get().and_then(|options| options.get_time_limit()), owner.time_limit())
-    }
+/// Returns the time limit of a task with these options in this executor: the shorter of the two.
+fn limit(options: Option<&Arc<TaskOptions>>, owner: &dyn TaskOwner) -> Option<Duration> {
+    sooner(options.and_then(|options| options.get_time_limit()), owner.time_limit())
 }
 
 #[cold]
@@ -128,12 +129,16 @@ where
     T: Send,
     H: HeldOutcome<T>,
 {
-    fn options(&self) -> &TaskOptions {
-        self.options.get().map_or(TaskOptions::NONE, |options| options)
+    fn options(&self) -> Option<Arc<TaskOptions>> {
+        if self.marks.has(Mark::HasOptions) { self.inner.lock().more.options().cloned() } else { None }
     }
 
     fn set_options(&self, options: &Arc<TaskOptions>) {
-        self.options.get_or_init(|| Arc::clone(options));
+        let mut inner = self.inner.lock();
+        if !self.marks.has(Mark::HasOptions) {
+            inner.more.set_options(Arc::clone(options));
+            self.marks.add(Mark::HasOptions);
+        }
     }
 
     fn is_waiting(&self) -> bool {
@@ -198,7 +203,8 @@ where
         if let Some(owner) = owner {
             owner.started();
         }
-        let span = started.and_then(|started| started.run(owner.and_then(|owner| owner.kind()), self.name()));
+        let span =
+            started.and_then(|started| started.run(owner.and_then(|owner| owner.kind()), self.name().as_deref()));
         self.perform(me, call, owner, span)
     }
 
@@ -221,7 +227,7 @@ where
         if !own || !(is_here || matches!(inner.phase, Phase::PendingElsewhere(_))) {
             return Claim::Elsewhere;
         }
-        if self.limit(&**owner).is_some() {
+        if limit(inner.more.options(), &**owner).is_some() {
             return Claim::NeedsWorker;
         }
         if is_here && !stack::has_half() {
@@ -236,7 +242,7 @@ where
         drop(inner);
         drop(released);
         owner.claimed(Arc::as_ptr(&me).cast());
-        let span = started.and_then(|started| started.run(owner.kind(), self.name()));
+        let span = started.and_then(|started| started.run(owner.kind(), self.name().as_deref()));
         owner.claim_ended(self.perform(me, call, None, span));
         Claim::Done
     }
@@ -256,7 +262,7 @@ where
         let started = inner.more.hooks().map(|hooks| hooks.start(Instant::now(), None));
         drop(inner);
         if let Some(started) = started {
-            started.run(None, self.name());
+            started.run(None, self.name().as_deref());
         }
         true
     }
@@ -274,7 +280,7 @@ where
     }
 
     fn expire(&self, limit: Duration) -> bool {
-        let late = Error::TimeLimit(TimeLimit::new(limit)).named(self.options().get_name());
+        let late = Error::TimeLimit(TimeLimit::new(limit)).named(self.name().as_deref());
         self.end_with(late, By::Limit)
     }
 
@@ -311,7 +317,7 @@ where
 
     fn on_abort(&self, hook: Box<dyn FnOnce() + Send>) {
         let mut inner = self.inner.lock();
-        if self.aborted.load(Ordering::Relaxed) {
+        if self.marks.has(Mark::Aborted) {
             drop(inner);
             catch_and_log("an on_abort hook", hook);
         } else if inner.phase.is_open() {
@@ -344,7 +350,7 @@ where
     fn note_start(&self, at: Instant, worker: &str, executor: &'static str) {
         let started = self.inner.lock().more.hooks().map(|hooks| hooks.start(at, Some(worker)));
         if let Some(started) = started {
-            started.run(Some(executor), self.name());
+            started.run(Some(executor), self.name().as_deref());
         }
     }
 

@@ -65,11 +65,12 @@
 //! The table above is one state machine, so all transitions are in one file.
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use super::context::RunningTask;
 use super::function::failed;
+use super::marks::{Mark, Marks};
 use super::more::{Delivery, More};
 use super::phase::{HeldOutcome, Phase};
 use super::roles::{Callback, TaskHandle};
@@ -90,23 +91,17 @@ use crate::task::roles::TaskOwner;
 use crate::task::trace::TaskSpan;
 use crate::unwind::{catch_and_log, drop_caught};
 
-/// A task. `H` is the type that [holds](Held) its outcome.
+/// A task. `H` is the type that [holds](HeldOutcome) its outcome.
+///
+/// A queue may have a million of them, so a task is kept small. If its call and its value are a word each, it takes nine: one
+/// for the id, one for the lock, two for the phase, three for what it has beside, one for the condition, and one for all
+/// that is read without the lock.
 pub(crate) struct Task<C, T: Send, H: HeldOutcome<T> = Outcome<T>> {
     pub(super) id: FutureId,
-    /// Set when the task is made, or by the job that passes it to its executor.
-    pub(super) options: OnceLock<Arc<TaskOptions>>,
     pub(super) inner: Mutex<Inner<C, T, H>>,
     /// Notified when the task is done, and when an outcome that was lent to a late callback is back.
     pub(super) changed: Condvar,
-    /// Nobody will take the outcome any more: the handle has taken it, so that its drop has nothing left to do, or was
-    /// dropped before the task was done. Only the handle writes it, in the latter case under the lock, under which the
-    /// outcome is stored. So it needs no ordering.
-    pub(super) released: AtomicBool,
-    /// A callback or the caller has seen the outcome or its error. Written under the lock; out here, as the next, because
-    /// there is room for it.
-    pub(super) seen: AtomicBool,
-    /// The task was aborted or reached its time limit while it ran. Written under the lock.
-    pub(super) aborted: AtomicBool,
+    pub(super) marks: Marks,
     /// The task has been published. A hint for a thread that [looks](crate::look) without the lock, set after the lock has
     /// been released.
     pub(super) published: AtomicBool,
@@ -264,9 +259,17 @@ where
 {
     fn new(call: Option<C>, options: Option<Arc<TaskOptions>>, owner: OwnerRef) -> Arc<Self> {
         let generation = if owner.is_somebody() { fork::generation() } else { 0 };
-        let (pool, more) = match owner {
-            OwnerRef::Uncounted(pool) => (pool, More::Nothing),
-            OwnerRef::Counted(owner) => (None, More::Owner(owner)),
+        let (mut more, marks) = (More::Nothing, Marks::new());
+        if let Some(options) = options {
+            more.set_options(options);
+            marks.add(Mark::HasOptions);
+        }
+        let pool = match owner {
+            OwnerRef::Uncounted(pool) => pool,
+            OwnerRef::Counted(owner) => {
+                more.set_owner(owner);
+                None
+            }
         };
         let phase = match call {
             Some(call) => Phase::Pending(call, pool),
@@ -274,12 +277,9 @@ where
         };
         let task = Arc::new(Self {
             id: FutureId::next(),
-            options: options.map_or_else(OnceLock::new, OnceLock::from),
             inner: Mutex::new(Inner { phase, more }),
             changed: Condvar::new(),
-            released: AtomicBool::new(false),
-            seen: AtomicBool::new(false),
-            aborted: AtomicBool::new(false),
+            marks,
             published: AtomicBool::new(false),
             generation: AtomicU32::new(generation),
         });
@@ -331,7 +331,7 @@ where
         }
         let aborts = shown.state == State::Running && matches!(by, By::Abort { .. } | By::Limit);
         if aborts {
-            self.aborted.store(true, Ordering::Relaxed);
+            self.marks.add(Mark::Aborted);
         }
         let hook = inner.more.take_on_abort();
         let (on_abort, unused) = if aborts { (hook, None) } else { (None, hook) };
@@ -401,11 +401,11 @@ where
     ) -> MutexGuard<'a, Inner<C, T, H>> {
         while let Some(delivery) = inner.more.next_delivery() {
             if matches!(delivery, Delivery::Callback(_)) {
-                self.seen.store(true, Ordering::Relaxed);
+                self.marks.add(Mark::Seen);
             }
             drop(inner);
             match delivery {
-                Delivery::Hooks(hooks) => hooks.run_done(H::get(outcome).as_ref().map(|_| ()), self.name()),
+                Delivery::Hooks(hooks) => hooks.run_done(H::get(outcome).as_ref().map(|_| ()), self.name().as_deref()),
                 // A callback that completes another future runs the callbacks of that one further up the stack, and
                 // so on.
                 Delivery::Callback(callback) => call_back(callback, outcome),
@@ -424,7 +424,7 @@ where
         let mut unclaimed = None;
         inner.phase = if end == End::Cancelled {
             Phase::Cancelled
-        } else if self.released.load(Ordering::Relaxed) {
+        } else if self.marks.has(Mark::Released) {
             let raised = raised(outcome.get());
             unclaimed = Some(outcome);
             Phase::Taken { raised }
@@ -451,11 +451,11 @@ where
 
     /// Drops an outcome that will not be taken. Its error is logged unless it was seen.
     pub(super) fn drop_unobserved(&self, outcome: H) {
-        if self.seen.load(Ordering::Relaxed) {
+        if self.marks.has(Mark::Seen) {
             return drop_caught(outcome);
         }
         let name = self.name();
-        drop_unobserved(outcome, &|| match name {
+        drop_unobserved(outcome, &|| match &name {
             Some(name) => format!("task {name}"),
             None => format!("task {}", self.id),
         });
@@ -501,7 +501,7 @@ mod tests {
         type Call = LocalCall<u64>;
         const {
             assert!(size_of::<Phase<Call, u64>>() <= 16);
-            assert!(size_of::<Task<Call, u64>>() <= 88);
+            assert!(size_of::<Task<Call, u64>>() <= 72);
         }
     }
 

@@ -258,7 +258,9 @@ impl Pool {
             task.refuse(fork::lost_in_fork());
             return;
         }
-        if (self.settings.time_limit.is_some() || task.options().get_time_limit().is_some())
+        let options = task.options();
+        let options = options.as_deref().unwrap_or(TaskOptions::NONE);
+        if (self.settings.time_limit.is_some() || options.get_time_limit().is_some())
             && let Err(error) = self.start_timer()
         {
             self.give_back(room);
@@ -269,7 +271,7 @@ impl Pool {
         let is_reserved = room == Room::Reserved;
         queue.pending -= isize::from(is_reserved);
         loop {
-            if let Some(refusal) = self.refusal(&queue, &*task, &is_accepted) {
+            if let Some(refusal) = self.refusal(&queue, options, &is_accepted) {
                 let last = queue.is_last();
                 drop(queue);
                 if last {
@@ -290,13 +292,13 @@ impl Pool {
         self.release(queue, action);
     }
 
-    fn refusal(&self, queue: &Queue, task: &dyn Runnable, is_accepted: impl Fn() -> bool) -> Option<Error> {
+    fn refusal(&self, queue: &Queue, options: &TaskOptions, is_accepted: impl Fn() -> bool) -> Option<Error> {
         let refusal = queue.refusal(is_accepted);
         if refusal.is_some() {
             return refusal;
         }
         let limit = self.settings.max_pending?;
-        (self.is_full(queue) && task.options().get_refuse_when_full()).then(|| Error::Full(Full::new(limit)))
+        (self.is_full(queue) && options.get_refuse_when_full()).then(|| Error::Full(Full::new(limit)))
     }
 
     fn shared(&self) -> Vec<Arc<dyn Shared>> {

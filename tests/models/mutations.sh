@@ -122,12 +122,12 @@ mutate publish-before-callbacks $state 's/inner = self\.deliver\(inner, &mut out
 mutate abort-that-a-cancel-forestalled $handle 's/ended \|\| self\.was_cancelled\(\)/ended/'
 mutate second-waker-forgotten $handle 's/Some\(std::mem::replace\(slot, listener\)\)/{ let _ = slot; Some(listener) }/'
 mutate abort-forgets-its-hook $state 's/if aborts \{ \(hook, None\) \}/if false { (hook, None) }/'
-mutate hook-after-an-abort-lost $runner 's/if self\.aborted\.load\(Ordering::Relaxed\) \{/if false {/'
+mutate hook-after-an-abort-lost $runner 's/if self\.marks\.has\(Mark::Aborted\) \{/if false {/'
 mutate late-callbacks-left $shared 's/if callback\.is_none\(\) \{/if false {/'
 under shuttle waiting
 mutate listener-on-a-done-task $handle 's/if let Some\(end\) = snapshot\.end\(\) \{\n(\s+drop\(inner\);\n\s+drop_caught\(listener\))/if let Some(end) = None {\n$1/'
 under shuttle scope
-mutate outcome-kept-without-a-handle $state 's/else if self\.released\.load\(Ordering::Relaxed\)/else if false/'
+mutate outcome-kept-without-a-handle $state 's/else if self\.marks\.has\(Mark::Released\)/else if false/'
 mutate scope-forgets-running src/thread/scope.rs 's/while self\.open\.load\(Ordering::Acquire\) > 0/while false/'
 mutate scope-end-between-check-and-sleep src/thread/scope.rs 's/drop\(self\.0\.state\.lock\(\)\);//'
 mutate scope-guard-before-outcome $runner 's/let _guard = call\.guard\(\);/drop(call.guard());/'

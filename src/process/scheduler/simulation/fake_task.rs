@@ -109,8 +109,8 @@ impl BatchOwner for FakeTask {
 }
 
 impl Runnable for FakeTask {
-    fn options(&self) -> &TaskOptions {
-        &self.options
+    fn options(&self) -> Option<Arc<TaskOptions>> {
+        Some(Arc::new(self.options.clone()))
     }
     fn has_callbacks(&self) -> bool {
         false
@@ -221,7 +221,7 @@ impl RunningTask for FakeTask {
     fn id(&self) -> FutureId {
         FutureId::from_u64(self.calls.start as u64)
     }
-    fn name(&self) -> Option<&str> {
+    fn name(&self) -> Option<Arc<str>> {
         None
     }
     fn is_aborted(&self) -> bool {

@@ -1,0 +1,54 @@
+//! [`Marks`]: what became of a task, as far as it is read without the task's lock.
+#![forbid(unsafe_code)]
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// What a task can be marked with.
+#[derive(Clone, Copy)]
+pub(super) enum Mark {
+    /// Nobody will take the outcome any more: the handle has taken it, so that its drop has nothing left to do, or was
+    /// dropped before the task was done. The outcome is stored under the same lock as this is marked.
+    Released = 1,
+    /// A callback or the caller has seen the outcome or its error.
+    Seen = 2,
+    /// The task was aborted or reached its time limit while it ran.
+    Aborted = 4,
+    /// The task has options. Most have none, and are asked for them more than once.
+    HasOptions = 8,
+}
+
+/// The marks of a task. None of them is ever removed. What they speak of is under the lock of the task, so they need no
+/// ordering.
+pub(super) struct Marks(AtomicU8);
+
+impl Marks {
+    pub(super) const fn new() -> Self {
+        Self(AtomicU8::new(0))
+    }
+
+    /// Adds a mark. The caller holds the lock of the task, or has the task for itself: so no mark is lost, and none takes
+    /// an atomic addition.
+    pub(super) fn add(&self, mark: Mark) {
+        self.0.store(self.0.load(Ordering::Relaxed) | mark as u8, Ordering::Relaxed);
+    }
+
+    pub(super) fn has(&self, mark: Mark) -> bool {
+        self.0.load(Ordering::Relaxed) & mark as u8 != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Mark, Marks};
+
+    #[test]
+    fn marks_do_not_replace_one_another() {
+        let all = [Mark::Released, Mark::Seen, Mark::Aborted, Mark::HasOptions];
+        let marks = Marks::new();
+        for (count, mark) in all.into_iter().enumerate() {
+            assert!(!marks.has(mark));
+            marks.add(mark);
+            assert_eq!(all.into_iter().filter(|mark| marks.has(*mark)).count(), count + 1);
+        }
+    }
+}
