@@ -33,6 +33,10 @@ use crate::sync::thread_local;
 /// megabyte. A `Bytes` is written and read as a whole. One of 256 KiB or more goes to a worker process through shared
 /// memory: the worker reads it in place, and what it sends back is copied once.
 ///
+/// A `Vec<u8>` that is itself the argument, the result or the context of a task on a process is sent in the same way,
+/// and the worker copies it once more. So a `Bytes` is for bytes within another type, such as a tuple, and for functions
+/// that only read them.
+///
 /// Derefs to `[u8]`. Converts from and into a `Vec<u8>` without a copy, except that bytes that were read in place are
 /// copied. Clones share the bytes.
 ///
@@ -347,10 +351,19 @@ pub(crate) fn as_own<R>(write: impl FnOnce() -> R) -> R {
 
 impl Serialize for Bytes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        AsBytes(self).serialize(serializer)
+    }
+}
+
+/// Is written like a [`Bytes`] of these.
+pub(crate) struct AsBytes<'a>(pub(crate) &'a [u8]);
+
+impl Serialize for AsBytes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if !CURRENT.try_with(|current| current.borrow().out_of_band.is_some()).unwrap_or(false) {
-            return serializer.serialize_bytes(self);
+            return serializer.serialize_bytes(self.0);
         }
-        serializer.serialize_newtype_struct(NAME, &Content(self))
+        serializer.serialize_newtype_struct(NAME, &Content(self.0))
     }
 }
 
@@ -429,7 +442,7 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
     use super::*;
-    use crate::codec::{decode, encode};
+    use crate::codec::{decode, encode, encode_onto};
     use crate::error::Part;
     use crate::sync::Mutex;
 
@@ -489,6 +502,27 @@ mod tests {
                 assert_eq!(across(&channel, &bytes), bytes);
             }
         }
+    }
+
+    #[test]
+    fn a_vec_that_is_the_whole_value_goes_out_of_band_like_bytes() {
+        let store = Arc::<Store>::default();
+        let channels: [Arc<dyn OutOfBand>; 2] = [Arc::new(Nobody), Arc::clone(&store) as _];
+        for channel in channels {
+            for bytes in [&[][..], &[0], &MARK, &[&MARK[..], &[0; 12]].concat(), &[&MARK[..], &MARK].concat()] {
+                let bytes = bytes.to_vec();
+                let written = || encode_onto(Part::Result, &bytes, Vec::new()).unwrap();
+                let across = || {
+                    let (one, other) = (written(), written());
+                    (decode::<Vec<u8>>(Part::Result, &one).unwrap(), *decode::<Box<_>>(Part::Result, &other).unwrap())
+                };
+                assert_eq!(with_out_of_band(&channel, across).0, (bytes.clone(), bytes));
+            }
+        }
+        assert_eq!(store.0.lock().len(), 10);
+        let channel: Arc<dyn OutOfBand> = Arc::clone(&store) as _;
+        with_out_of_band(&channel, || encode_onto(Part::Result, &vec![vec![7_u8]; 2], Vec::new()).unwrap());
+        assert_eq!(store.0.lock().len(), 10, "inside of another type, it is written as serde does it");
     }
 
     #[test]

@@ -14,10 +14,12 @@ mod room;
 mod strict;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::bytes::Bytes;
 use crate::error::{Decode, Encode, Error, Part};
 use crate::held::{Held, is_large};
 use crate::{blocking, bytes, panics, stack};
@@ -26,16 +28,23 @@ use room::{Remainder, Room, Sink, Source};
 use strict::{ErrorText, Strict};
 
 pub(crate) fn encode<T: Serialize>(part: Part, value: &T) -> Result<Vec<u8>, Error> {
-    encode_onto(part, value, Vec::new())
+    write(part, value, Vec::new())
 }
 
 /// Encodes like [`encode`], but turns a panic of the user's `Serialize` into an error.
-pub(crate) fn encode_caught<T: Serialize>(part: Part, value: &T) -> Result<Vec<u8>, Error> {
-    panics::catch(|| encode(part, value)).map_err(|error| unwritten(part, error))
+pub(crate) fn encode_caught<T: Serialize + 'static>(part: Part, value: &T) -> Result<Vec<u8>, Error> {
+    panics::catch(|| encode_onto(part, value, Vec::new())).map_err(|error| unwritten(part, error))
 }
 
-/// Appends the value to `bytes`.
-pub(crate) fn encode_onto<T: Serialize>(part: Part, value: &T, bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
+/// Appends the value to `bytes`. Long bytes may go out of band, also those of a `Vec<u8>` that is the value itself.
+pub(crate) fn encode_onto<T: Serialize + 'static>(part: Part, value: &T, bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
+    match whole::as_bytes(value) {
+        Some(whole) => write(part, &whole, bytes),
+        None => write(part, value, bytes),
+    }
+}
+
+fn write<T: Serialize>(part: Part, value: &T, bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
     let room = Room::to_write(stack::left());
     let mut serializer = postcard::Serializer { output: Sink::new(bytes, room) };
     let text = ErrorText::default();
@@ -52,8 +61,10 @@ pub(crate) fn encode_onto<T: Serialize>(part: Part, value: &T, bytes: Vec<u8>) -
     Err(Error::Encode(Encode::new(part, message)))
 }
 
-pub(crate) fn decode<T: DeserializeOwned + Send>(part: Part, bytes: &[u8]) -> Result<T, Error> {
-    let value = if const { is_large::<T>() } {
+pub(crate) fn decode<T: DeserializeOwned + Send + 'static>(part: Part, bytes: &[u8]) -> Result<T, Error> {
+    let value = if whole::is_bytes::<T>() {
+        read_held::<Bytes, Bytes>(bytes).map(whole::from_bytes)
+    } else if const { is_large::<T>() } {
         read_held::<T, Box<T>>(bytes).map(|boxed| *boxed)
     } else {
         read_held::<T, T>(bytes)
@@ -62,7 +73,7 @@ pub(crate) fn decode<T: DeserializeOwned + Send>(part: Part, bytes: &[u8]) -> Re
 }
 
 /// Decodes like [`decode`], but turns a panic of the user's `Deserialize` into an error.
-pub(crate) fn decode_caught<T: DeserializeOwned + Send>(part: Part, bytes: &[u8]) -> Result<T, Error> {
+pub(crate) fn decode_caught<T: DeserializeOwned + Send + 'static>(part: Part, bytes: &[u8]) -> Result<T, Error> {
     panics::catch(|| decode(part, bytes)).map_err(|error| unread(part, error))
 }
 

@@ -52,7 +52,7 @@ fn shape() -> impl Strategy<Value = Shape> {
 }
 
 /// They are an error that says something, or a value that can be written and read.
-fn decode_as<T: Debug + Serialize + DeserializeOwned + Send>(bytes: &[u8]) {
+fn decode_as<T: Debug + Serialize + DeserializeOwned + Send + 'static>(bytes: &[u8]) {
     match decode::<T>(Part::Result, bytes) {
         Ok(value) => {
             let bytes = encode(Part::Result, &value).expect("the value was read");
@@ -73,6 +73,7 @@ fn decode_as_all(bytes: &[u8]) {
     decode_as::<Option<Result<String, Duration>>>(bytes);
     decode_as::<Bytes>(bytes);
     decode_as::<Vec<Bytes>>(bytes);
+    decode_as::<Vec<u8>>(bytes);
 }
 
 proptest! {

@@ -11,11 +11,17 @@ use crate::error::{Error, Part};
 
 /// Writes the arguments of a task in one format. Its methods know their types.
 pub(crate) trait ArgumentWriter {
-    /// Whether a context is written with each argument, as the pair of the two. Otherwise it is sent on its own.
-    const PAIRS: bool = true;
     type Written;
-    fn one<A: Serialize>(self, argument: &A) -> Result<Self::Written, Error>;
-    fn chunk<A: Serialize>(self, arguments: &[A]) -> Result<Self::Written, Error>;
+    fn one<A: Serialize + 'static>(self, argument: &A) -> Result<Self::Written, Error>;
+    fn chunk<A: Serialize + 'static>(self, arguments: &[A]) -> Result<Self::Written, Error>;
+    /// Writes the argument and the context of its function as a pair, unless the context is sent on its own.
+    fn one_with<C: Serialize, A: Serialize + 'static>(self, context: &C, argument: &A) -> Result<Self::Written, Error>;
+    /// As `one_with`, for the arguments of a chunk.
+    fn chunk_with<C: Serialize, A: Serialize + 'static>(
+        self,
+        context: &C,
+        arguments: &[A],
+    ) -> Result<Self::Written, Error>;
 }
 
 /// The argument of a task as bytes, in postcard's format.
@@ -56,5 +62,12 @@ impl ArgumentWriter for Encoder {
     }
     fn chunk<A: Serialize>(self, arguments: &[A]) -> Result<Encoded, Error> {
         Ok(Encoded { argument: codec::encode(Part::Argument, &arguments)?, items: Some(arguments.len()) })
+    }
+    fn one_with<C: Serialize, A: Serialize>(self, context: &C, argument: &A) -> Result<Encoded, Error> {
+        Ok(Encoded { argument: codec::encode(Part::Argument, &(context, argument))?, items: None })
+    }
+    fn chunk_with<C: Serialize, A: Serialize>(self, context: &C, arguments: &[A]) -> Result<Encoded, Error> {
+        let pairs: Vec<_> = arguments.iter().map(|argument| (context, argument)).collect();
+        Ok(Encoded { argument: codec::encode(Part::Argument, &pairs)?, items: Some(pairs.len()) })
     }
 }

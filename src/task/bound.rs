@@ -5,7 +5,7 @@
 //! | call | context |
 //! |---|---|
 //! | in this process | the function gets a reference to it |
-//! | with an argument in some format ([`ArgumentWriter::PAIRS`]) | it is written with each argument, as `(context, argument)` |
+//! | with an argument in some format ([`ArgumentWriter::one_with`]) | it is written with each argument, as `(context, argument)` |
 //! | in another process of this program | it is sent there once: see [`ReceivedContext`] |
 #![forbid(unsafe_code)]
 
@@ -86,18 +86,19 @@ impl<F: Pointer, C: Payload + Sync> Transferable for Bound<F, C> {
     ) -> Result<Self, Error> {
         Ok(Self { function, context: context.ok_or_else(missing)?.get(out_of_band)? })
     }
-    fn write_one<W: ArgumentWriter>(&self, argument: &impl Serialize, writer: W) -> Result<W::Written, Error> {
-        match W::PAIRS {
-            true => writer.one(&(&*self.context, argument)),
-            false => writer.one(argument),
-        }
+    fn write_one<W: ArgumentWriter>(
+        &self,
+        argument: &(impl Serialize + 'static),
+        writer: W,
+    ) -> Result<W::Written, Error> {
+        writer.one_with(&*self.context, argument)
     }
-    fn write_chunk<W: ArgumentWriter>(&self, arguments: &[impl Serialize], writer: W) -> Result<W::Written, Error> {
-        if !W::PAIRS {
-            return writer.chunk(arguments);
-        }
-        let pairs: Vec<_> = arguments.iter().map(|argument| (&*self.context, argument)).collect();
-        writer.chunk(&pairs)
+    fn write_chunk<W: ArgumentWriter>(
+        &self,
+        arguments: &[impl Serialize + 'static],
+        writer: W,
+    ) -> Result<W::Written, Error> {
+        writer.chunk_with(&*self.context, arguments)
     }
 }
 

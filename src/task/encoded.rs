@@ -47,7 +47,7 @@ pub(crate) struct ItemOffsets {
 
 impl ItemOffsets {
     /// Encodes the arguments of a chunk. An argument that cannot be encoded has no bytes. Runs user code.
-    pub(crate) fn of<A: Serialize>(items: &[A]) -> (Vec<u8>, Self) {
+    pub(crate) fn of<A: Serialize + 'static>(items: &[A]) -> (Vec<u8>, Self) {
         let (mut argument, mut scratch) = (Vec::new(), Vec::new());
         let mut ends = Vec::with_capacity(items.len());
         let (mut refused, mut stored) = (Vec::new(), Vec::new());
@@ -92,14 +92,19 @@ impl ItemOffsets {
 pub(crate) struct CallEncoder;
 
 impl ArgumentWriter for CallEncoder {
-    const PAIRS: bool = false;
     type Written = (Vec<u8>, Option<ItemOffsets>);
-    fn one<A: Serialize>(self, argument: &A) -> Result<Self::Written, Error> {
-        Ok((codec::encode(Part::Argument, argument)?, None))
+    fn one<A: Serialize + 'static>(self, argument: &A) -> Result<Self::Written, Error> {
+        Ok((codec::encode_onto(Part::Argument, argument, Vec::new())?, None))
     }
-    fn chunk<A: Serialize>(self, arguments: &[A]) -> Result<Self::Written, Error> {
+    fn chunk<A: Serialize + 'static>(self, arguments: &[A]) -> Result<Self::Written, Error> {
         let (argument, offsets) = ItemOffsets::of(arguments);
         Ok((argument, Some(offsets)))
+    }
+    fn one_with<C: Serialize, A: Serialize + 'static>(self, _: &C, argument: &A) -> Result<Self::Written, Error> {
+        self.one(argument)
+    }
+    fn chunk_with<C: Serialize, A: Serialize + 'static>(self, _: &C, arguments: &[A]) -> Result<Self::Written, Error> {
+        self.chunk(arguments)
     }
 }
 
@@ -175,8 +180,8 @@ pub(crate) fn enter<F, A, R>(
 ) -> Written
 where
     F: Function<A, R>,
-    A: DeserializeOwned + Send,
-    R: Serialize,
+    A: DeserializeOwned + Send + 'static,
+    R: Serialize + 'static,
 {
     let function = F::rebuild(pointer, context, out_of_band)?;
     let argument: A = with_out_of_band(out_of_band, || codec::decode_caught(Part::Argument, argument)).0?;
@@ -191,7 +196,7 @@ where
 fn run<F, A, R, H>(function: &F, argument: A, reply: Vec<u8>, out_of_band: &Arc<dyn OutOfBand>) -> Written
 where
     F: Function<A, R>,
-    R: Serialize,
+    R: Serialize + 'static,
     H: Held<Outcome<R>>,
 {
     let call = || function.call(argument);

@@ -55,12 +55,20 @@ pub(crate) trait Transferable: Clone + Send + Sync {
         context: Option<&ReceivedContext>,
         out_of_band: &Arc<dyn OutOfBand>,
     ) -> Result<Self, Error>;
-    /// Writes the argument of a call, as a pair with the context if [`ArgumentWriter::PAIRS`] says so. Runs user code.
-    fn write_one<W: ArgumentWriter>(&self, argument: &impl Serialize, writer: W) -> Result<W::Written, Error> {
+    /// Writes the argument of a call, with [its context](ArgumentWriter::one_with) if it is bound to one. Runs user code.
+    fn write_one<W: ArgumentWriter>(
+        &self,
+        argument: &(impl Serialize + 'static),
+        writer: W,
+    ) -> Result<W::Written, Error> {
         writer.one(argument)
     }
     /// As `write_one`, for the arguments of a chunk.
-    fn write_chunk<W: ArgumentWriter>(&self, arguments: &[impl Serialize], writer: W) -> Result<W::Written, Error> {
+    fn write_chunk<W: ArgumentWriter>(
+        &self,
+        arguments: &[impl Serialize + 'static],
+        writer: W,
+    ) -> Result<W::Written, Error> {
         writer.chunk(arguments)
     }
 }
@@ -169,10 +177,18 @@ impl<F: Transferable> Transferable for Unboxing<F> {
     ) -> Result<Self, Error> {
         F::rebuild(pointer, context, out_of_band).map(Self)
     }
-    fn write_one<W: ArgumentWriter>(&self, argument: &impl Serialize, writer: W) -> Result<W::Written, Error> {
+    fn write_one<W: ArgumentWriter>(
+        &self,
+        argument: &(impl Serialize + 'static),
+        writer: W,
+    ) -> Result<W::Written, Error> {
         self.0.write_one(argument, writer)
     }
-    fn write_chunk<W: ArgumentWriter>(&self, arguments: &[impl Serialize], writer: W) -> Result<W::Written, Error> {
+    fn write_chunk<W: ArgumentWriter>(
+        &self,
+        arguments: &[impl Serialize + 'static],
+        writer: W,
+    ) -> Result<W::Written, Error> {
         self.0.write_chunk(arguments, writer)
     }
 }

@@ -72,7 +72,7 @@ impl<C> Deref for SharedContext<C> {
     }
 }
 
-impl<C: Serialize + Send + Sync> AnyContext for ContextInner<C> {
+impl<C: Serialize + Send + Sync + 'static> AnyContext for ContextInner<C> {
     fn encode(&self) -> Result<Vec<u8>, Error> {
         codec::encode_caught(Part::Context, &*self.value)
     }

@@ -395,7 +395,8 @@ fn a_worker_that_dies_with_half_an_argument_costs_nothing() {
         stop(worker);
         let child = rustix::process::Pid::from_raw(worker as i32).unwrap();
         waitid(WaitId::Pid(child), WaitIdOptions::STOPPED).unwrap().expect("the worker has stopped");
-        let future = processes.submit(|bytes: Vec<u8>| (std::process::id(), bytes.len()), vec![7; LENGTH]);
+        // A `Vec<u8>` would not go through the socket.
+        let future = processes.submit(|numbers: Vec<i8>| (std::process::id(), numbers.len()), vec![7; LENGTH]);
         let behind = processes.submit(square, 3);
         assert_eq!(future.state(), State::Pending, "the worker cannot have the whole argument");
         signal(worker, Signal::KILL);
@@ -406,8 +407,9 @@ fn a_worker_that_dies_with_half_an_argument_costs_nothing() {
     });
 }
 
-/// Kills its process while the result is on its way to a caller that does not read it.
-fn die_while_answering(door: PathBuf) -> Vec<u8> {
+/// Kills its process while the result is on its way to a caller that does not read it: through the socket, since it is no
+/// `Vec<u8>`.
+fn die_while_answering(door: PathBuf) -> Vec<i8> {
     let thread = std::fs::read_link("/proc/thread-self").expect("the files of a thread");
     std::thread::spawn(move || {
         wait_for_entry(&door);
@@ -435,7 +437,7 @@ fn a_worker_that_dies_with_half_a_result_costs_its_task() {
             wait_for_leave.recv().unwrap();
         });
         let answering = Door::new();
-        let half: Future<Vec<u8>> = processes.submit(die_while_answering, answering.path());
+        let half: Future<Vec<i8>> = processes.submit(die_while_answering, answering.path());
         let behind: Vec<_> = (0..10).map(|n| processes.submit(square, n)).collect();
         let worker = Witness::of(door.arrived());
         door.open();

@@ -24,6 +24,33 @@ fn results_left_by_a_dead_worker_are_read() {
 }
 
 #[test]
+fn a_vec_of_bytes_is_itself_an_argument_a_result_a_context_or_an_item() {
+    fn reversed(mut bytes: Vec<u8>) -> Vec<u8> {
+        bytes.reverse();
+        bytes
+    }
+    let both: fn(&Vec<u8>, Vec<u8>) -> Vec<u8> = |context, bytes| [&context[..], &bytes].concat();
+    within(LONG, move || {
+        let processes = ProcessPoolExecutor::new(2);
+        let of_length = |length: usize| (0..length).map(|n| (n * n % 251) as u8).collect::<Vec<u8>>();
+        for length in [0, 1, 1000, 300 << 10, 3 << 20] {
+            let bytes = of_length(length);
+            assert!(processes.submit(reversed, bytes.clone()).result().unwrap() == reversed(bytes.clone()));
+            let bound = processes.with_context(bytes.clone());
+            assert!(bound.submit(both, bytes.clone()).result().unwrap() == both(&bytes, bytes.clone()));
+            let expected = |outcomes: Vec<Result<Vec<u8>, Error>>| {
+                for (n, outcome) in outcomes.into_iter().enumerate() {
+                    assert!(outcome.unwrap() == reversed(of_length(length + n)));
+                }
+            };
+            let items = || (0..5).map(|n| of_length(length + n));
+            expected(processes.map(reversed, items()).collect());
+            expected(processes.with(MapOptions::new().chunk_size(2)).map(reversed, items()).collect());
+        }
+    });
+}
+
+#[test]
 fn bytes_can_be_encoded_in_a_callback() {
     within(LONG, || {
         let bytes = || Bytes::from(vec![7, 8]);

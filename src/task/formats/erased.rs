@@ -38,10 +38,19 @@ pub(crate) struct Visitor<'v, 'f>(pub(crate) &'v mut Visit<'f>);
 impl ArgumentWriter for Visitor<'_, '_> {
     type Written = ();
     fn one<A: Serialize>(self, argument: &A) -> Result<(), Error> {
-        self.chunk(std::slice::from_ref(argument))
+        (self.0)(&Caught(argument));
+        Ok(())
     }
     fn chunk<A: Serialize>(self, arguments: &[A]) -> Result<(), Error> {
         arguments.iter().for_each(|argument| (self.0)(&Caught(argument)));
+        Ok(())
+    }
+    fn one_with<C: Serialize, A: Serialize>(self, context: &C, argument: &A) -> Result<(), Error> {
+        (self.0)(&Caught(&(context, argument)));
+        Ok(())
+    }
+    fn chunk_with<C: Serialize, A: Serialize>(self, context: &C, arguments: &[A]) -> Result<(), Error> {
+        arguments.iter().for_each(|argument| (self.0)(&Caught(&(context, argument))));
         Ok(())
     }
 }
