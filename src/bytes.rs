@@ -223,11 +223,13 @@ const MARK: [u8; 16] = *b"\x9d\x3e\xf0\x6b\x51\xc7\x08\xa4\x2f\xd9\x74\x1c\xe8\x
 /// The length of a reference: the mark, the number and the length.
 const REFERENCE: usize = MARK.len() + 4 + 8;
 
+/// The channels of a thread. Which of them is in use, [`Use`] says.
 struct Current {
+    /// The channel that was lent or passed on last.
     out_of_band: Option<Arc<dyn OutOfBand>>,
     /// The numbers of the bytes that were stored.
     taken: Vec<u32>,
-    /// The channel that the thread [keeps](keep). `None` while it is in use.
+    /// The channel that the thread [keeps](keep).
     kept: Option<Arc<dyn OutOfBand>>,
 }
 
@@ -237,10 +239,37 @@ impl Current {
     }
 }
 
+/// What a thread does with its channels. Few values store bytes, so for most of them it is enough to change this.
+#[derive(Clone, Copy)]
+struct Use {
+    /// The address of the kept channel, or 0 if there is none, or another channel or none is used instead of it.
+    kept: usize,
+    /// The kept channel is in use.
+    of_kept: bool,
+    /// How many bytes were stored, whose numbers are in `Current::taken`.
+    stored: usize,
+}
+
+impl Use {
+    const NONE: Self = Self { kept: 0, of_kept: false, stored: 0 };
+}
+
 thread_local! {
     static CURRENT: RefCell<Current> = RefCell::new(Current::new(None));
+    static USE: Cell<Use> = Cell::new(Use::NONE);
     /// The next `Content` is written by this crate's serialiser.
     static IS_OWN: Cell<bool> = Cell::new(false);
+}
+
+/// Replaces what the thread does with its channels. Returns what it did.
+#[inline]
+fn replace_use(by: Use) -> Use {
+    USE.try_with(|current| current.replace(by)).unwrap_or(Use::NONE)
+}
+
+#[inline]
+fn current_use() -> Use {
+    USE.try_with(Cell::get).unwrap_or(Use::NONE)
 }
 
 /// Runs code that is unrelated to the encoding in progress on this thread, such as a callback, without an out-of-band
@@ -256,22 +285,26 @@ pub(crate) fn with<R>(out_of_band: Option<Arc<dyn OutOfBand>>, code: impl FnOnce
 }
 
 /// Restores the out-of-band channel of the thread when dropped.
-struct RestoreChannel(Option<Arc<dyn OutOfBand>>);
+struct RestoreChannel(Option<Arc<dyn OutOfBand>>, Use);
 
 impl RestoreChannel {
     fn replaced(by: Option<Arc<dyn OutOfBand>>) -> Self {
         let replace = |current: &RefCell<Current>| std::mem::replace(&mut current.borrow_mut().out_of_band, by);
-        Self(CURRENT.try_with(replace).ok().flatten())
+        let outer = current_use();
+        replace_use(Use { stored: outer.stored, ..Use::NONE });
+        Self(CURRENT.try_with(replace).ok().flatten(), outer)
     }
 }
 
 impl Drop for RestoreChannel {
     fn drop(&mut self) {
         let _ = CURRENT.try_with(|current| current.borrow_mut().out_of_band = self.0.take());
+        replace_use(Use { stored: current_use().stored, ..self.1 });
     }
 }
 
-/// Encodes or decodes with an out-of-band channel, and also returns the numbers of the bytes that were stored.
+/// Encodes or decodes with an out-of-band channel, and also returns the numbers of the bytes that were stored. If the code
+/// panics, these are put back.
 pub(crate) fn with_out_of_band<R>(out_of_band: &Arc<dyn OutOfBand>, code: impl FnOnce() -> R) -> (R, Vec<u32>) {
     let mut restore = RestoreCurrent::lent(out_of_band);
     let result = code();
@@ -281,64 +314,96 @@ pub(crate) fn with_out_of_band<R>(out_of_band: &Arc<dyn OutOfBand>, code: impl F
 /// Returns how many bytes the encoding in progress on this thread has stored so far. Each is one of the numbers that
 /// [`with_out_of_band`] returns at the end, in this order.
 pub(crate) fn stored() -> usize {
-    CURRENT.try_with(|current| current.borrow().taken.len()).unwrap_or(0)
+    current_use().stored
 }
 
-/// Stores a channel on this thread until the thread ends, so that encoding with it changes no reference count.
+/// Stores a channel on this thread until the thread ends, so that encoding with it only sets a flag.
 #[cfg(feature = "process")]
 pub(crate) fn keep(out_of_band: Arc<dyn OutOfBand>) {
+    let kept = address(&out_of_band);
     let _ = CURRENT.try_with(|current| current.borrow_mut().kept = Some(out_of_band));
+    replace_use(Use { kept, ..current_use() });
+}
+
+fn address(out_of_band: &Arc<dyn OutOfBand>) -> usize {
+    Arc::as_ptr(out_of_band).addr()
 }
 
 /// Restores the previous state of the thread.
-struct RestoreCurrent(Option<Previous>);
+struct RestoreCurrent(Previous);
 
 /// The previous state of a thread.
 enum Previous {
     /// It had no channel in use. The one that is in use now is the one that it keeps.
     Nothing,
-    Other(Current),
+    Other(Option<Current>, Use),
+    Restored,
 }
 
 impl RestoreCurrent {
+    #[inline]
     fn lent(out_of_band: &Arc<dyn OutOfBand>) -> Self {
-        let lend = |current: &RefCell<Current>| {
-            let mut current = current.borrow_mut();
-            if current.out_of_band.is_none()
-                && let Some(kept) = current.kept.take_if(|kept| Arc::ptr_eq(kept, out_of_band))
-            {
-                current.out_of_band = Some(kept);
-                return Previous::Nothing;
-            }
-            let inner = Current::new(Some(Arc::clone(out_of_band)));
-            Previous::Other(std::mem::replace(&mut *current, inner))
-        };
-        Self(CURRENT.try_with(lend).ok())
+        let current = current_use();
+        if current.kept == address(out_of_band) && !current.of_kept {
+            replace_use(Use { of_kept: true, stored: 0, ..current });
+            return Self(Previous::Nothing);
+        }
+        let inner = Current::new(Some(Arc::clone(out_of_band)));
+        let outer = CURRENT.try_with(|current| current.replace(inner)).ok();
+        Self(Previous::Other(outer, replace_use(Use::NONE)))
     }
 
+    /// Returns the numbers of the bytes that were stored.
+    #[inline]
     fn swap(&mut self) -> Vec<u32> {
-        let Some(previous) = self.0.take() else { return Vec::new() };
-        let restore = |current: &RefCell<Current>| match previous {
+        match std::mem::replace(&mut self.0, Previous::Restored) {
             Previous::Nothing => {
-                let mut current = current.borrow_mut();
-                current.kept = current.out_of_band.take();
-                std::mem::take(&mut current.taken)
+                let current = current_use();
+                replace_use(Use { of_kept: false, stored: 0, ..current });
+                if current.stored == 0 { Vec::new() } else { taken() }
             }
-            Previous::Other(outer) => current.replace(outer).taken,
-        };
-        CURRENT.try_with(restore).unwrap_or_default()
+            Previous::Other(outer, outer_use) => {
+                replace_use(outer_use);
+                let inner = outer.and_then(|outer| CURRENT.try_with(|current| current.replace(outer)).ok());
+                inner.map(|inner| inner.taken).unwrap_or_default()
+            }
+            Previous::Restored => Vec::new(),
+        }
     }
 }
 
+#[cold]
+fn taken() -> Vec<u32> {
+    CURRENT.try_with(|current| std::mem::take(&mut current.borrow_mut().taken)).unwrap_or_default()
+}
+
 impl Drop for RestoreCurrent {
+    /// Does nothing unless the code has panicked. Then nobody gets the numbers.
     fn drop(&mut self) {
-        self.swap();
+        if matches!(self.0, Previous::Restored) {
+            return;
+        }
+        let out_of_band = if stored() > 0 { out_of_band() } else { None };
+        let taken = self.swap();
+        if let Some(out_of_band) = out_of_band {
+            out_of_band.put_back(&taken);
+        }
     }
 }
 
 /// Returns the out-of-band channel that this thread encodes or decodes with.
 pub(crate) fn out_of_band() -> Option<Arc<dyn OutOfBand>> {
-    CURRENT.try_with(|current| current.borrow().out_of_band.clone()).ok().flatten()
+    let of_kept = current_use().of_kept;
+    let channel = |current: &RefCell<Current>| {
+        let current = current.borrow();
+        if of_kept { current.kept.clone() } else { current.out_of_band.clone() }
+    };
+    CURRENT.try_with(channel).ok().flatten()
+}
+
+/// Returns `true` if this thread encodes or decodes with an out-of-band channel.
+fn has_out_of_band() -> bool {
+    current_use().of_kept || CURRENT.try_with(|current| current.borrow().out_of_band.is_some()).unwrap_or(false)
 }
 
 /// Lets the `Bytes` that `write` passes on, under [`NAME`], use the out-of-band channel.
@@ -360,7 +425,7 @@ pub(crate) struct AsBytes<'a>(pub(crate) &'a [u8]);
 
 impl Serialize for AsBytes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if !CURRENT.try_with(|current| current.borrow().out_of_band.is_some()).unwrap_or(false) {
+        if !has_out_of_band() {
             return serializer.serialize_bytes(self.0);
         }
         serializer.serialize_newtype_struct(NAME, &Content(self.0))
@@ -375,6 +440,8 @@ impl Content<'_> {
     fn put(&self) -> Option<[u8; REFERENCE]> {
         let number = out_of_band()?.put(self.0)?;
         let _ = CURRENT.try_with(|current| current.borrow_mut().taken.push(number));
+        let current = current_use();
+        replace_use(Use { stored: current.stored + 1, ..current });
         let mut reference = [0; REFERENCE];
         let (mark, rest) = reference.split_at_mut(MARK.len());
         mark.copy_from_slice(&MARK);
@@ -471,9 +538,9 @@ mod tests {
         assert!(out_of_band().is_none());
     }
 
-    /// Stores everything.
+    /// Stores everything, and counts what is put back.
     #[derive(Default)]
-    struct Store(Mutex<Vec<Vec<u8>>>);
+    struct Store(Mutex<Vec<Vec<u8>>>, Mutex<Vec<u32>>);
 
     impl OutOfBand for Store {
         fn put(&self, bytes: &[u8]) -> Option<u32> {
@@ -481,11 +548,52 @@ mod tests {
             stored.push(bytes.to_vec());
             u32::try_from(stored.len() - 1).ok()
         }
-        fn put_back(&self, _: &[u32]) {}
+        fn put_back(&self, numbers: &[u32]) {
+            self.1.lock().extend(numbers);
+        }
         fn get(&self, number: u32, length: u64) -> Option<Bytes> {
             let stored = self.0.lock();
             stored.get(number as usize).filter(|bytes| bytes.len() as u64 == length).map(|bytes| bytes[..].into())
         }
+    }
+
+    #[test]
+    #[cfg(feature = "process")]
+    fn a_kept_channel_is_in_use_only_where_it_was_lent() {
+        let [kept, other] = [Arc::<Store>::default(), Arc::<Store>::default()];
+        let channels: [Arc<dyn OutOfBand>; 2] = [Arc::clone(&kept) as _, Arc::clone(&other) as _];
+        let put = || drop(written(&vec![7_u8; 9]));
+        let count = || (kept.0.lock().len(), other.0.lock().len(), stored());
+        let on_its_thread = || {
+            keep(Arc::clone(&channels[0]));
+            put();
+            assert_eq!(count(), (0, 0, 0));
+            let ((), taken) = with_out_of_band(&channels[0], || {
+                put();
+                apart(put);
+                assert_eq!(count(), (1, 0, 1));
+                let ((), taken) = with_out_of_band(&channels[1], put);
+                assert_eq!((count(), taken), ((1, 1, 1), vec![0]));
+                let ((), taken) = with_out_of_band(&channels[0], put);
+                assert_eq!((count(), taken), ((2, 1, 1), vec![1]));
+                apart(|| assert_eq!(with_out_of_band(&channels[0], put).1, [2]));
+                put();
+            });
+            assert_eq!((count(), taken), ((4, 1, 0), vec![0, 3]));
+            put();
+            assert_eq!(count(), (4, 1, 0));
+            assert!(out_of_band().is_none());
+            for channel in [&channels[0], &channels[1]] {
+                let put_and_panic = || -> () {
+                    put();
+                    resume_unwind(Box::new(()))
+                };
+                assert!(catch_unwind(AssertUnwindSafe(|| with_out_of_band(channel, put_and_panic))).is_err());
+            }
+            assert_eq!((&*kept.1.lock(), &*other.1.lock()), (&vec![4], &vec![1]), "what a panic has lost is put back");
+            assert!(with_out_of_band(&channels[0], || ()).1.is_empty());
+        };
+        std::thread::scope(|scope| scope.spawn(on_its_thread).join().unwrap());
     }
 
     fn across(out_of_band: &Arc<dyn OutOfBand>, bytes: &Bytes) -> Bytes {
@@ -504,6 +612,12 @@ mod tests {
         }
     }
 
+    fn written<T: Serialize + 'static>(value: &T) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encode_onto(Part::Result, value, &mut bytes).unwrap();
+        bytes
+    }
+
     #[test]
     fn a_vec_that_is_the_whole_value_goes_out_of_band_like_bytes() {
         let store = Arc::<Store>::default();
@@ -511,7 +625,7 @@ mod tests {
         for channel in channels {
             for bytes in [&[][..], &[0], &MARK, &[&MARK[..], &[0; 12]].concat(), &[&MARK[..], &MARK].concat()] {
                 let bytes = bytes.to_vec();
-                let written = || encode_onto(Part::Result, &bytes, Vec::new()).unwrap();
+                let written = || written(&bytes);
                 let across = || {
                     let (one, other) = (written(), written());
                     (decode::<Vec<u8>>(Part::Result, &one).unwrap(), *decode::<Box<_>>(Part::Result, &other).unwrap())
@@ -521,7 +635,7 @@ mod tests {
         }
         assert_eq!(store.0.lock().len(), 10);
         let channel: Arc<dyn OutOfBand> = Arc::clone(&store) as _;
-        with_out_of_band(&channel, || encode_onto(Part::Result, &vec![vec![7_u8]; 2], Vec::new()).unwrap());
+        with_out_of_band(&channel, || written(&vec![vec![7_u8]; 2]));
         assert_eq!(store.0.lock().len(), 10, "inside of another type, it is written as serde does it");
     }
 

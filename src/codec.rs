@@ -28,23 +28,28 @@ use room::{Remainder, Room, Sink, Source};
 use strict::{ErrorText, Strict};
 
 pub(crate) fn encode<T: Serialize>(part: Part, value: &T) -> Result<Vec<u8>, Error> {
-    write(part, value, Vec::new())
+    let mut bytes = Vec::new();
+    write(part, value, &mut bytes)?;
+    Ok(bytes)
 }
 
 /// Encodes like [`encode`], but turns a panic of the user's `Serialize` into an error.
 pub(crate) fn encode_caught<T: Serialize + 'static>(part: Part, value: &T) -> Result<Vec<u8>, Error> {
-    panics::catch(|| encode_onto(part, value, Vec::new())).map_err(|error| unwritten(part, error))
+    let mut bytes = Vec::new();
+    let written = panics::catch(|| encode_onto(part, value, &mut bytes));
+    written.map(|()| bytes).map_err(|error| unwritten(part, error))
 }
 
-/// Appends the value to `bytes`. Long bytes may go out of band, also those of a `Vec<u8>` that is the value itself.
-pub(crate) fn encode_onto<T: Serialize + 'static>(part: Part, value: &T, bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
+/// Appends the value to `bytes`. Long bytes may go out of band, also those of a `Vec<u8>` that is the value itself. If
+/// this fails or panics, a part of the value may have been appended.
+pub(crate) fn encode_onto<T: Serialize + 'static>(part: Part, value: &T, bytes: &mut Vec<u8>) -> Result<(), Error> {
     match whole::as_bytes(value) {
         Some(whole) => write(part, &whole, bytes),
         None => write(part, value, bytes),
     }
 }
 
-fn write<T: Serialize>(part: Part, value: &T, bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
+fn write<T: Serialize>(part: Part, value: &T, bytes: &mut Vec<u8>) -> Result<(), Error> {
     let room = Room::to_write(stack::left());
     let mut serializer = postcard::Serializer { output: Sink::new(bytes, room) };
     let text = ErrorText::default();
@@ -55,7 +60,7 @@ fn write<T: Serialize>(part: Part, value: &T, bytes: Vec<u8>) -> Result<Vec<u8>,
              thread with more stack (`std::thread::Builder::stack_size`; in workers, `RUST_MIN_STACK`)",
             room.size() >> 10
         ),
-        (Ok(()), None) => return Ok(serializer.output.into_bytes()),
+        (Ok(()), None) => return Ok(()),
         (Err(error), None) => text.take().unwrap_or_else(|| explained::<T>(&error)),
     };
     Err(Error::Encode(Encode::new(part, message)))
@@ -79,7 +84,8 @@ pub(crate) fn decode_caught<T: DeserializeOwned + Send + 'static>(part: Part, by
 
 /// Reads on this stack, or on a fresh one if this does not suffice.
 fn read_held<T: DeserializeOwned, H: Held<T> + Send>(bytes: &[u8]) -> Result<H, Unread> {
-    let has_room = stack::has(needed::<T>(bytes));
+    let needed = needed::<T>(bytes);
+    let has_room = needed == 0 || stack::has(needed);
     let room = Room::to_read(stack::left());
     let first = if has_room { read(bytes, room) } else { Err(Unread::TooDeep(room)) };
     match first {

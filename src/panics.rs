@@ -70,6 +70,18 @@ pub(crate) fn catch_or<R>(function: impl FnOnce() -> R, panicked: impl FnOnce(Er
     }
 }
 
+/// Runs `step` for one item after another, until it returns `false`. A panic is passed to `panicked`, and the next item
+/// follows. There is one guard for all items up to one that panics, because a guard costs as much as a short item.
+pub(crate) fn catch_each<S>(state: &mut S, step: impl Fn(&mut S) -> bool, panicked: impl Fn(&mut S, Error)) {
+    let items = |state: &mut S| {
+        while step(state) {}
+        Ok(())
+    };
+    while let Err(error) = catch(|| items(state)) {
+        panicked(state, error);
+    }
+}
+
 /// The state of a thread when it begins a task, which may be inside another task, or inside its unwinding.
 struct Outer {
     phase: Phase,
@@ -159,7 +171,7 @@ fn record(info: &PanicHookInfo<'_>) {
 mod tests {
     use std::panic;
 
-    use super::{catch, install_hook};
+    use super::{catch, catch_each, install_hook};
     use crate::error::{Error, Outcome};
 
     fn location_of(outcome: Outcome<()>) -> Option<String> {
@@ -183,6 +195,25 @@ mod tests {
             panic!("outer")
         });
         assert!(location_of(outer).is_some_and(|place| place.contains(&format!("panics.rs:{line}:"))));
+    }
+
+    #[test]
+    fn an_item_that_panics_costs_no_other() {
+        let mut all = ((0..5).collect::<Vec<u32>>().into_iter(), Vec::new());
+        let step = |(items, seen): &mut (std::vec::IntoIter<u32>, Vec<Result<u32, String>>)| {
+            let Some(item) = items.next() else { return false };
+            assert!(![0, 2, 3].contains(&item), "item {item}");
+            seen.push(Ok(item));
+            true
+        };
+        catch_each(&mut all, step, |(_, seen), error| seen.push(Err(error.to_string())));
+        let numbers: Vec<_> = all.1.iter().map(|seen| seen.as_ref().ok().copied()).collect();
+        assert_eq!(numbers, [None, Some(1), None, None, Some(4)]);
+        assert!(
+            (0..5)
+                .zip(&all.1)
+                .all(|(n, seen)| seen.as_ref().err().is_none_or(|text| text.contains(&format!("item {n}"))))
+        );
     }
 
     #[test]

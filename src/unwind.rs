@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::any::Any;
+use std::mem::needs_drop;
 use std::ops::{Deref, DerefMut};
 use std::panic::{self, AssertUnwindSafe};
 
@@ -30,8 +31,11 @@ pub(crate) fn catch_and_log_dyn(what: &str, code: &mut dyn FnMut()) {
 }
 
 /// Drops a user's value. A panic of its `Drop` is logged and goes no further.
+#[inline]
 pub(crate) fn drop_caught<D>(value: D) {
-    clear_caught(&mut Some(value));
+    if const { needs_drop::<D>() } {
+        clear_caught(&mut Some(value));
+    }
 }
 
 /// As [`drop_caught`]. The value is dropped in place: moving it once more would need room for it on the stack twice.
@@ -66,7 +70,9 @@ impl<D> DerefMut for Caught<D> {
 
 impl<D> Drop for Caught<D> {
     fn drop(&mut self) {
-        clear_caught(&mut self.0);
+        if const { needs_drop::<D>() } {
+            clear_caught(&mut self.0);
+        }
     }
 }
 

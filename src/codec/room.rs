@@ -128,15 +128,15 @@ impl<'de> de_flavors::Flavor<'de> for Source<'de> {
 }
 
 /// Appends bytes to others while there is room on the stack.
-pub(super) struct Sink {
-    bytes: Vec<u8>,
+pub(super) struct Sink<'a> {
+    bytes: &'a mut Vec<u8>,
     room: Room,
     /// The room that was not enough, even if the value has ignored the error.
     pub(super) refused: Option<Room>,
 }
 
-impl Sink {
-    pub(super) fn new(bytes: Vec<u8>, room: Room) -> Self {
+impl<'a> Sink<'a> {
+    pub(super) fn new(bytes: &'a mut Vec<u8>, room: Room) -> Self {
         Self { bytes, room, refused: None }
     }
 
@@ -154,14 +154,10 @@ impl Sink {
         self.room = room;
         Ok(())
     }
-
-    pub(super) fn into_bytes(self) -> Vec<u8> {
-        self.bytes
-    }
 }
 
-impl ser_flavors::Flavor for Sink {
-    type Output = Vec<u8>;
+impl ser_flavors::Flavor for Sink<'_> {
+    type Output = ();
 
     #[inline(always)]
     fn try_push(&mut self, byte: u8) -> Result<()> {
@@ -180,7 +176,7 @@ impl ser_flavors::Flavor for Sink {
         Ok(())
     }
 
-    fn finalize(self) -> Result<Vec<u8>> {
-        Ok(self.bytes)
+    fn finalize(self) -> Result<()> {
+        Ok(())
     }
 }

@@ -41,9 +41,15 @@ mod tests {
     use crate::codec::{decode, encode_onto};
     use crate::error::{Error, Part};
 
+    fn written<T: Serialize + 'static>(value: &T) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encode_onto(Part::Argument, value, &mut bytes).unwrap();
+        bytes
+    }
+
     #[track_caller]
     fn assert_written_as_serde_does<T: Serialize + DeserializeOwned + Debug + PartialEq + Send + 'static>(value: &T) {
-        let written = encode_onto(Part::Argument, value, Vec::new()).unwrap();
+        let written = written(value);
         assert_eq!(written, postcard::to_stdvec(value).unwrap());
         assert_eq!(&decode::<T>(Part::Argument, &written).unwrap(), value);
     }
@@ -64,7 +70,7 @@ mod tests {
 
     #[test]
     fn bytes_that_are_not_all_there_or_too_many_are_an_error() {
-        let whole = encode_onto(Part::Argument, &vec![7_u8; 300], Vec::new()).unwrap();
+        let whole = written(&vec![7_u8; 300]);
         let longest = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
         let cut = (0..whole.len()).map(|length| whole[..length].to_vec());
         for bytes in cut.chain([[&whole[..], &[7]].concat(), longest.into(), vec![0xff; 20]]) {

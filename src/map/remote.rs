@@ -27,6 +27,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+use std::vec::IntoIter;
 
 use super::range::{Collect, Range};
 use super::source::{FollowUp, InputBuffer, SharedItems};
@@ -37,6 +38,7 @@ use crate::error::{Error, Outcome, Part};
 use crate::estimate::DurationEstimate;
 use crate::items::{BatchExecutor, BatchOwner, NewBatch};
 use crate::options::TaskOptions;
+use crate::panics;
 use crate::sync::Mutex;
 use crate::task::encoded::{EncodedCall, Entry, ItemOffsets};
 use crate::task::function::Function;
@@ -275,11 +277,17 @@ impl<A: Payload, R: Payload> BatchOwner for OwnedRange<A, R> {
     ) {
         let count = replies.len();
         let mut ended = Ended::default();
-        let decode = |bytes| codec::decode_caught(Part::Result, bytes);
-        let (outcomes, _) = with_out_of_band(out_of_band, || {
-            let outcomes = replies.into_iter().map(|reply| reply.and_then(decode));
-            outcomes.collect::<Vec<Outcome<R>>>()
-        });
+        let mut decoded = (replies.into_iter(), Vec::<Outcome<R>>::with_capacity(count));
+        let decode = |(replies, outcomes): &mut (IntoIter<_>, Vec<_>)| {
+            let next = replies
+                .next()
+                .map(|reply: Result<&[u8], _>| reply.and_then(|bytes| codec::decode(Part::Result, bytes)));
+            next.map(|outcome| outcomes.push(outcome)).is_some()
+        };
+        let unread =
+            |(_, outcomes): &mut (_, Vec<_>), panicked| outcomes.push(Err(codec::unread(Part::Result, panicked)));
+        with_out_of_band(out_of_band, || panics::catch_each(&mut decoded, decode, unread));
+        let (_, outcomes) = decoded;
         for outcome in &outcomes {
             match outcome {
                 Ok(_) => ended.completed += 1,

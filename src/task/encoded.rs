@@ -7,6 +7,7 @@
 
 #[cfg(feature = "remote")]
 use std::any::TypeId;
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -14,14 +15,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::arguments::ArgumentWriter;
-use super::function::{Function, caught};
+use super::context::current_name;
+use super::function::Function;
 use super::shared_context::{AnyContext, ReceivedContext};
 use crate::bytes::{self, OutOfBand, with_out_of_band};
-use crate::codec::{self, unwritten};
+use crate::codec::{self, unread, unwritten};
 use crate::error::{Error, Outcome, Part};
 use crate::held::{Held, is_large};
 use crate::panics;
-use crate::unwind::drop_caught;
+use crate::unwind::Caught;
 
 /// A call in the form in which another process of this program can make it.
 pub(crate) struct EncodedCall {
@@ -48,26 +50,15 @@ pub(crate) struct ItemOffsets {
 impl ItemOffsets {
     /// Encodes the arguments of a chunk. An argument that cannot be encoded has no bytes. Runs user code.
     pub(crate) fn of<A: Serialize + 'static>(items: &[A]) -> (Vec<u8>, Self) {
-        let (mut argument, mut scratch) = (Vec::new(), Vec::new());
-        let mut ends = Vec::with_capacity(items.len());
-        let (mut refused, mut stored) = (Vec::new(), Vec::new());
-        for (position, item) in items.iter().enumerate() {
-            match panics::catch(|| codec::encode_onto(Part::Argument, item, std::mem::take(&mut scratch))) {
-                Ok(encoded) => {
-                    argument.extend_from_slice(&encoded);
-                    scratch = encoded;
-                    scratch.clear();
-                }
-                Err(error) => refused.push((position, unwritten(Part::Argument, error))),
-            }
-            ends.push(argument.len());
-            let count = bytes::stored();
-            if count > 0 {
-                // The items before the first that stored any have none.
-                stored.resize(position, 0);
-                stored.push(count);
-            }
-        }
+        let mut written = WrittenItems { ends: Vec::with_capacity(items.len()), ..WrittenItems::default() };
+        let write = |written: &mut WrittenItems| {
+            let Some(item) = items.get(written.ends.len()) else { return false };
+            let end = codec::encode_onto(Part::Argument, item, &mut written.argument);
+            written.end_item(end);
+            true
+        };
+        panics::catch_each(&mut written, write, |written, panicked| written.end_item(Err(panicked)));
+        let WrittenItems { argument, ends, refused, stored } = written;
         (argument, Self { ends: ends.into(), refused, stored: stored.into() })
     }
 
@@ -87,6 +78,34 @@ impl ItemOffsets {
     }
 }
 
+/// The items of a chunk that were written so far.
+#[derive(Default)]
+struct WrittenItems {
+    argument: Vec<u8>,
+    ends: Vec<usize>,
+    refused: Vec<(usize, Error)>,
+    stored: Vec<usize>,
+}
+
+impl WrittenItems {
+    /// Ends the item whose bytes were appended last, or takes its bytes away if it could not be written.
+    #[inline]
+    fn end_item(&mut self, written: Result<(), Error>) {
+        let position = self.ends.len();
+        if let Err(error) = written {
+            self.argument.truncate(self.ends.last().copied().unwrap_or(0));
+            self.refused.push((position, unwritten(Part::Argument, error)));
+        }
+        self.ends.push(self.argument.len());
+        let count = bytes::stored();
+        if count > 0 {
+            // The items before the first that stored any have none.
+            self.stored.resize(position, 0);
+            self.stored.push(count);
+        }
+    }
+}
+
 /// Writes arguments for another process of this program, those of a chunk one after another. An item that cannot be
 /// written is refused alone.
 pub(crate) struct CallEncoder;
@@ -94,7 +113,9 @@ pub(crate) struct CallEncoder;
 impl ArgumentWriter for CallEncoder {
     type Written = (Vec<u8>, Option<ItemOffsets>);
     fn one<A: Serialize + 'static>(self, argument: &A) -> Result<Self::Written, Error> {
-        Ok((codec::encode_onto(Part::Argument, argument, Vec::new())?, None))
+        let mut bytes = Vec::new();
+        codec::encode_onto(Part::Argument, argument, &mut bytes)?;
+        Ok((bytes, None))
     }
     fn chunk<A: Serialize + 'static>(self, arguments: &[A]) -> Result<Self::Written, Error> {
         let (argument, offsets) = ItemOffsets::of(arguments);
@@ -159,23 +180,23 @@ type EnterOf<P> = fn(
     pointer: P,
     context: Option<&ReceivedContext>,
     argument: &[u8],
-    reply: Vec<u8>,
+    reply: &mut Vec<u8>,
     out_of_band: &Arc<dyn OutOfBand>,
 ) -> Written;
 
 /// The type of an [`enter`] without its types: all function pointers are passed the same way.
 pub(crate) type Enter = EnterOf<fn()>;
 
-/// The encoded result, and the numbers of its out-of-band parts.
-pub(crate) type Written = Result<(Vec<u8>, Vec<u32>), Error>;
+/// The numbers of the out-of-band parts of an encoded result.
+pub(crate) type Written = Result<Vec<u32>, Error>;
 
 /// Decodes the argument, and the context unless an earlier call has done that. Then calls the function, and appends the
-/// encoded result to `reply`.
+/// encoded result to `reply`; if there is none, `reply` may have a part of one.
 pub(crate) fn enter<F, A, R>(
     pointer: F::Pointer,
     context: Option<&ReceivedContext>,
     argument: &[u8],
-    reply: Vec<u8>,
+    reply: &mut Vec<u8>,
     out_of_band: &Arc<dyn OutOfBand>,
 ) -> Written
 where
@@ -184,7 +205,6 @@ where
     R: Serialize + 'static,
 {
     let function = F::rebuild(pointer, context, out_of_band)?;
-    let argument: A = with_out_of_band(out_of_band, || codec::decode_caught(Part::Argument, argument)).0?;
     if const { is_large::<R>() } {
         run::<F, A, R, Box<Outcome<R>>>(&function, argument, reply, out_of_band)
     } else {
@@ -192,24 +212,43 @@ where
     }
 }
 
-/// Makes the call, holds its outcome in `H`, and encodes the result.
-fn run<F, A, R, H>(function: &F, argument: A, reply: Vec<u8>, out_of_band: &Arc<dyn OutOfBand>) -> Written
+/// What a call does, which says what a panic means.
+#[derive(Clone, Copy)]
+enum Step {
+    Decode,
+    Call,
+    Encode,
+}
+
+/// Makes the call, whose outcome is held in `H`. There is one guard against panics for all its steps, because each guard
+/// costs as much as a short call.
+fn run<F, A, R, H>(function: &F, argument: &[u8], reply: &mut Vec<u8>, out_of_band: &Arc<dyn OutOfBand>) -> Written
 where
     F: Function<A, R>,
+    A: DeserializeOwned + Send + 'static,
     R: Serialize + 'static,
     H: Held<Outcome<R>>,
 {
-    let call = || function.call(argument);
-    let outcome: H = caught(call);
-    let result = match outcome.get() {
-        Ok(result) => result,
-        Err(error) => return Err(error.clone()),
+    let step = Cell::new(Step::Decode);
+    let call = || {
+        let (argument, _) = with_out_of_band(out_of_band, || codec::decode(Part::Argument, argument));
+        let argument: A = argument?;
+        step.set(Step::Call);
+        // Its drop may panic, also while a panic of its `Serialize` unwinds.
+        let outcome: Caught<H> = Caught::new(H::hold(|| function.call(argument)));
+        let result = H::get(&outcome).as_ref().map_err(Error::clone)?;
+        step.set(Step::Encode);
+        let (written, taken) = with_out_of_band(out_of_band, || codec::encode_onto(Part::Result, result, reply));
+        if written.is_err() {
+            out_of_band.put_back(&taken);
+        }
+        written.map(|()| taken)
     };
-    let write = || panics::catch(|| codec::encode_onto(Part::Result, result, reply));
-    let (encoded, taken) = with_out_of_band(out_of_band, write);
-    drop_caught(outcome);
-    if encoded.is_err() {
-        out_of_band.put_back(&taken);
-    }
-    encoded.map(|encoded| (encoded, taken)).map_err(|error| unwritten(Part::Result, error))
+    panics::catch_or(call, |panicked| {
+        Err(match step.get() {
+            Step::Decode => unread(Part::Argument, panicked),
+            Step::Call => panicked.named(current_name().as_deref()),
+            Step::Encode => unwritten(Part::Result, panicked),
+        })
+    })
 }

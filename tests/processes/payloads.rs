@@ -128,6 +128,35 @@ fn a_result_that_cannot_be_written_or_read_fails_alone() {
     });
 }
 
+/// Panics when it is written, and again when it is dropped meanwhile.
+#[derive(Debug, Deserialize)]
+struct PanicsTwice;
+
+impl Serialize for PanicsTwice {
+    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Panics.act(ser::Error::custom).map(|()| unreachable!("it panics"))
+    }
+}
+
+impl Drop for PanicsTwice {
+    fn drop(&mut self) {
+        panic!("this value panics when it is dropped");
+    }
+}
+
+#[test]
+fn a_result_that_panics_as_it_is_written_and_as_it_is_dropped_fails_alone() {
+    with_pool(workers(1), |pool| {
+        let worker = pool.submit(pid, ()).result().unwrap();
+        let outcome = pool.submit(|(): ()| PanicsTwice, ()).result();
+        assert_lost(outcome.map(std::mem::forget), true, Part::Result, Panics);
+        for outcome in pool.map(|(): ()| PanicsTwice, [(); 3]) {
+            assert_lost(outcome.map(std::mem::forget), true, Part::Result, Panics);
+        }
+        assert_eq!(pool.submit(pid, ()).result().unwrap(), worker, "the worker lives on");
+    });
+}
+
 #[test]
 fn only_the_item_whose_argument_cannot_be_encoded_fails_in_a_chunk() {
     let items = |at: usize, bad: Difficult| (0..30).map(move |n| (n, if n == at || n == 29 { bad } else { GOOD }));

@@ -140,6 +140,10 @@ impl Pool {
             return refusal(size, limit).map_or(Ok(encoded), Err);
         };
         let most_within = u64::from(NOT_SENT) - 1;
+        if segments.is_empty() && chunk.stored.is_empty() && encoded.argument.len() as u64 <= limit.min(most_within) {
+            // No item is longer than all of them.
+            return Ok(encoded);
+        }
         let mut not_written = std::mem::take(&mut chunk.refused).into_iter().peekable();
         let mut left = std::mem::take(segments).into_iter();
         let (mut start, mut stored, mut unused) = (0, 0, Vec::new());

@@ -62,7 +62,7 @@ impl FunctionAddress {
         function: u64,
         context: Option<&ReceivedContext>,
         argument: &[u8],
-        reply: Vec<u8>,
+        reply: &mut Vec<u8>,
         out_of_band: &Arc<dyn OutOfBand>,
     ) -> Option<Written> {
         let enter = std::ptr::with_exposed_provenance::<()>(image().address_of(enter)?);

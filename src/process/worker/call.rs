@@ -18,7 +18,7 @@ pub(super) fn call(
     function: u64,
     context: Option<&ReceivedContext>,
     argument: &[u8],
-    reply: Vec<u8>,
+    reply: &mut Vec<u8>,
     out_of_band: &Arc<dyn OutOfBand>,
 ) -> Written {
     // The copy of a process that a bare `clone` makes is not noticed, because a system call takes longer than many items.

@@ -8,7 +8,7 @@ use super::call::call;
 use super::item_replies::ItemReplies;
 use super::task_loop::{KEPT, TaskLoop};
 use crate::error::{Error, TooLarge};
-use crate::process::protocol::frame::{self, HEADER, Kind, NOT_SENT, TaskHead};
+use crate::process::protocol::frame::{self, Kind, NOT_SENT, TaskHead};
 
 impl TaskLoop {
     /// Runs the items of a chunk or batch, except those that are taken back. Each reply is in the journal before the
@@ -26,31 +26,24 @@ impl TaskLoop {
         let mut replies = ItemReplies::new(Arc::clone(&self.socket), self.table, slot, sequence, bytes);
         replies.begin(head.first);
         let context = self.contexts.find(head.context);
-        let mut scratch = Vec::new();
+        let mut reply = Vec::new();
         while let Some(item) = self.table.slots().take_item(slot) {
             let Some(argument) = next_argument(&mut arguments) else {
                 break;
             };
-            scratch.clear();
-            scratch.resize(HEADER, 0);
+            reply.clear();
             let result = argument
-                .and_then(|argument| call(head.enter, head.function, context, argument, scratch, &self.out_of_band))
-                .and_then(|(bytes, taken)| self.sized(bytes, taken))
-                .and_then(|(bytes, _)| match u32::try_from(bytes.len()) {
-                    Ok(_) => Ok(bytes),
-                    Err(_) => Err(Error::TooLarge(TooLarge::new(bytes.len() as u64, u32::MAX.into()))),
+                .and_then(|argument| call(head.enter, head.function, context, argument, &mut reply, &self.out_of_band))
+                .and_then(|taken| self.sized(reply.len(), taken))
+                .and_then(|_| match u32::try_from(reply.len()) {
+                    Ok(_) => Ok(()),
+                    Err(_) => Err(Error::TooLarge(TooLarge::new(reply.len() as u64, u32::MAX.into()))),
                 });
-            scratch = match result {
-                Ok(reply) => {
-                    replies.add(item, Kind::Value, &reply[HEADER..]);
-                    reply
-                }
-                Err(error) => {
-                    replies.add(item, Kind::Fault, &self.fault(error));
-                    Vec::new()
-                }
-            };
-            scratch.shrink_to(KEPT);
+            match result {
+                Ok(()) => replies.add(item, Kind::Value, &reply),
+                Err(error) => replies.add(item, Kind::Fault, &self.fault(error)),
+            }
+            reply.shrink_to(KEPT);
         }
         replies.kept = self.has_kept();
         replies

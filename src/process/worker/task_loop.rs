@@ -185,7 +185,7 @@ impl TaskLoop {
             out_of_memory::watch(self.table);
         }
         if let Some((enter, function, argument)) = initializer {
-            call(enter, function, None, &argument, Vec::new(), &self.out_of_band)?;
+            call(enter, function, None, &argument, &mut Vec::new(), &self.out_of_band)?;
         }
         Ok(())
     }
@@ -300,13 +300,13 @@ impl TaskLoop {
         self.carriage.store.collected(self.table.collected());
         self.carriage.room.store(u8::MAX, Ordering::Relaxed);
         let context = self.contexts.find(head.context);
-        let made = call(head.enter, head.function, context, argument, bytes, &self.out_of_band);
-        let (kind, (bytes, taken)) = match made.and_then(|(bytes, taken)| self.sized(bytes, taken)) {
-            Ok(made) => (Kind::Value, made),
+        let made = call(head.enter, head.function, context, argument, &mut bytes, &self.out_of_band);
+        let (kind, taken) = match made.and_then(|taken| self.sized(bytes.len() - HEADER, taken)) {
+            Ok(taken) => (Kind::Value, taken),
             Err(error) => {
-                let mut bytes = vec![0; HEADER];
+                bytes.truncate(HEADER);
                 bytes.extend_from_slice(&self.fault(error));
-                (Kind::Fault, (bytes, Vec::new()))
+                (Kind::Fault, Vec::new())
             }
         };
         RunResult::One { kind, bytes, taken, kept: self.has_kept() }
@@ -321,16 +321,16 @@ impl TaskLoop {
         if size > limit { reply::to_bytes(&Error::TooLarge(TooLarge::new(size, limit))) } else { bytes }
     }
 
-    /// Refuses a reply that is too long.
-    pub(super) fn sized(&self, bytes: Vec<u8>, taken: Vec<u32>) -> Written {
+    /// Refuses a reply of this length if it is too long, with the segments that go along.
+    pub(super) fn sized(&self, length: usize, taken: Vec<u32>) -> Written {
         let segments = if taken.is_empty() { Vec::new() } else { self.carriage.store.references(&taken) };
-        let size = bytes.len() - HEADER + segments.iter().map(|segment| segment.length).sum::<usize>();
+        let size = length + segments.iter().map(|segment| segment.length).sum::<usize>();
         match size as u64 {
             size if size > self.max_message_size => {
                 self.carriage.store.release(&segments, false);
                 Err(Error::TooLarge(TooLarge::new(size, self.max_message_size)))
             }
-            _ => Ok((bytes, taken)),
+            _ => Ok(taken),
         }
     }
 }
