@@ -435,6 +435,16 @@ impl Serialize for AsBytes<'_> {
 /// What a `Bytes` writes under [`NAME`].
 struct Content<'a>(&'a [u8]);
 
+/// Returns by how much an encoding would be longer with so many bytes in place of the reference to them.
+pub(crate) fn longer_in_place(length: usize) -> u64 {
+    encoded_length(length) - encoded_length(REFERENCE)
+}
+
+/// Returns the length of the encoding of so many bytes: their number, seven bits to a byte, and the bytes.
+fn encoded_length(length: usize) -> u64 {
+    u64::from((length | 1).ilog2() / 7 + 1) + length as u64
+}
+
 impl Content<'_> {
     /// Stores the bytes out of band, and returns the reference to them, or `None` if they have to be written.
     fn put(&self) -> Option<[u8; REFERENCE]> {

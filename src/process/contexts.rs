@@ -30,7 +30,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use super::os::Bell;
-use super::shm::segments::{SegmentPool, SegmentRef};
+use super::shm::segments::{SegmentPool, SegmentRef, message_size};
 use crate::bytes::{OutOfBand, with_out_of_band};
 use crate::error::{Error, Part, TooLarge};
 use crate::fork;
@@ -67,8 +67,7 @@ impl EncodedContext {
         let out_of_band: Arc<dyn OutOfBand> = Arc::clone(store) as _;
         let (encoded, taken) = with_out_of_band(&out_of_band, || context.encode());
         let segments = store.references(&taken);
-        let length = segments.iter().map(|segment| segment.length as u64).sum::<u64>();
-        let encoded = encoded.and_then(|encoded| match encoded.len() as u64 + length {
+        let encoded = encoded.and_then(|encoded| match message_size(encoded.len(), &segments) {
             size if size > limit => Err(Error::TooLarge(TooLarge::new(size, limit).with_part(Part::Context))),
             _ => Ok(encoded),
         });

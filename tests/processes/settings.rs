@@ -298,9 +298,8 @@ fn a_message_above_the_size_limit_is_too_large() {
                 } else {
                     4
                 };
-            // One byte each. A `Vec<u8>` would leave only a reference in the message if it is long.
-            let count = |numbers: Vec<i8>| numbers.len();
-            let make = |length: usize| vec![7_i8; length];
+            let count = |bytes: Vec<u8>| bytes.len();
+            let make = |length: usize| vec![7_u8; length];
             assert_eq!(processes.submit(count, vec![7; longest]).result().unwrap(), longest);
             let argument = processes.submit(count, vec![7; longest + 1]);
             assert_eq!(argument.state(), State::Finished);

@@ -14,7 +14,7 @@ use crate::process::contexts::EncodedContext;
 use crate::process::program::call::LocatedCall;
 use crate::process::protocol::frame::NOT_SENT;
 use crate::process::scheduler::Submitted;
-use crate::process::shm::segments::SegmentRef;
+use crate::process::shm::segments::{SegmentRef, message_size};
 use crate::process::task::{Completion, Place, RemoteTask};
 use crate::task::Runnable;
 use crate::task::encoded::EncodedCall;
@@ -134,10 +134,8 @@ impl Pool {
     ) -> Result<EncodedCall, Error> {
         let limit = self.settings.max_message_size;
         let refusal = |size, limit| (size > limit).then(|| Error::TooLarge(TooLarge::new(size, limit)));
-        let length = |segments: &[SegmentRef]| segments.iter().map(|segment| segment.length as u64).sum::<u64>();
         let Some(chunk) = &mut encoded.items else {
-            let size = encoded.argument.len() as u64 + length(segments);
-            return refusal(size, limit).map_or(Ok(encoded), Err);
+            return refusal(message_size(encoded.argument.len(), segments), limit).map_or(Ok(encoded), Err);
         };
         let most_within = u64::from(NOT_SENT) - 1;
         if segments.is_empty() && chunk.stored.is_empty() && encoded.argument.len() as u64 <= limit.min(most_within) {
@@ -148,12 +146,12 @@ impl Pool {
         let mut left = std::mem::take(segments).into_iter();
         let (mut start, mut stored, mut unused) = (0, 0, Vec::new());
         for (position, end) in chunk.ends.iter().enumerate() {
-            let within = (end - std::mem::replace(&mut start, *end)) as u64;
+            let within = end - std::mem::replace(&mut start, *end);
             let until = chunk.stored.get(position).copied().unwrap_or(0);
             let own: Vec<_> = left.by_ref().take(until - std::mem::replace(&mut stored, until)).collect();
             let refused = not_written.next_if(|(refused, _)| *refused == position).map(|(_, error)| error);
-            let refused = refused.or_else(|| refusal(within + length(&own), limit));
-            let refused = refused.or_else(|| refusal(within, most_within));
+            let refused = refused.or_else(|| refusal(message_size(within, &own), limit));
+            let refused = refused.or_else(|| refusal(within as u64, most_within));
             if refused.is_none() { &mut *segments } else { &mut unused }.extend(own);
             if let Some(stored) = chunk.stored.get_mut(position) {
                 *stored = segments.len();

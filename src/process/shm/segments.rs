@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use rustix::mm::ProtFlags;
 
-use crate::bytes::{Bytes, OutOfBand};
+use crate::bytes::{Bytes, OutOfBand, longer_in_place};
 use crate::process::os::Memory;
 use crate::sync::Mutex;
 pub(in crate::process) use mapping::Mapping;
@@ -66,6 +66,12 @@ pub(in crate::process) struct SegmentRef {
     pub(in crate::process) number: u32,
     pub(in crate::process) length: usize,
     pub(in crate::process) memory: Arc<OwnedFd>,
+}
+
+/// Returns the length that an encoding would have with the bytes of these segments in it: what is compared with the limit
+/// of a message, so that it does not matter how bytes are sent.
+pub(in crate::process) fn message_size(encoding: usize, segments: &[SegmentRef]) -> u64 {
+    encoding as u64 + segments.iter().map(|segment| longer_in_place(segment.length)).sum::<u64>()
 }
 
 /// The segments that one side owns.

@@ -28,7 +28,7 @@ use crate::process::protocol::frame::{self, HEADER, Header, Kind, TaskHead, put}
 use crate::process::protocol::reader::Reader;
 use crate::process::protocol::reply;
 use crate::process::protocol::setup::{Initializer, Setup};
-use crate::process::shm::segments::{SegmentRef, WorkerOutOfBand};
+use crate::process::shm::segments::{SegmentRef, WorkerOutOfBand, message_size};
 use crate::process::shm::table::{self, JOURNAL, TRIES, TaskTable};
 use crate::task::context;
 use crate::task::encoded::Written;
@@ -324,8 +324,7 @@ impl TaskLoop {
     /// Refuses a reply of this length if it is too long, with the segments that go along.
     pub(super) fn sized(&self, length: usize, taken: Vec<u32>) -> Written {
         let segments = if taken.is_empty() { Vec::new() } else { self.carriage.store.references(&taken) };
-        let size = length + segments.iter().map(|segment| segment.length).sum::<usize>();
-        match size as u64 {
+        match message_size(length, &segments) {
             size if size > self.max_message_size => {
                 self.carriage.store.release(&segments, false);
                 Err(Error::TooLarge(TooLarge::new(size, self.max_message_size)))
