@@ -179,6 +179,8 @@ impl Connection {
     fn push(&self, queue: &mut WriteQueue) -> bool {
         match queue.flush(self.socket()) {
             Ok(sent) => !sent,
+            // There is no worker to kill yet. Once there is one, its monitor tries again.
+            Err(_) if self.child.get().is_none() => true,
             Err(error) => {
                 // The monitor notices the end of the worker, and gives its tasks to others.
                 *queue = WriteQueue { closed: true, ..WriteQueue::default() };
@@ -402,6 +404,14 @@ fn send_with(
 mod tests {
     use super::*;
     use crate::process::protocol::reader::Reader;
+
+    #[test]
+    fn what_cannot_be_sent_before_there_is_a_worker_is_kept() {
+        let (connection, theirs) = Connection::new(vec![0; 3]).unwrap();
+        drop(theirs);
+        assert!(connection.flush(), "the monitor tries again");
+        assert!(!connection.queue.lock().closed);
+    }
 
     #[test]
     fn a_descriptor_arrives_with_its_frame_behind_others() {

@@ -40,6 +40,8 @@ impl<'a> WorkerMonitor<'a> {
         let mut bytes = Vec::new();
         frame::put(&mut bytes, Kind::Setup, 0, 0, &setup);
         let (connection, theirs) = Connection::new(bytes)?;
+        // Before the worker exists, so that it need not wait for this thread, which waits for its `exec`.
+        let unsent = connection.flush();
         let connection = Arc::new(connection);
         let program = program();
         let mut command = Command::new(&program);
@@ -58,7 +60,6 @@ impl<'a> WorkerMonitor<'a> {
         // This closes the pool's copy of the worker's end.
         drop(command);
         pool.decide(|scheduler, _| scheduler.attach(id, Arc::clone(&connection)));
-        let unsent = connection.flush();
         let known = Arc::<PeerSegments>::default();
         let terms = Terms {
             hello_within: HELLO,
