@@ -319,7 +319,9 @@ fn items_of_maps_are_tried_again_each_for_itself() {
         assert_eq!(two.try_map_unordered(call, items).filter(|(_, outcome)| outcome.is_ok()).count(), 4);
         let (one, infinite) = (Flaky::default(), persistent.with(MapOptions::new().buffer_size(2)));
         let seen: Vec<_> = infinite.try_map(move |_: u64| one.call(2), 0..).take(2).collect::<Result<_, _>>().unwrap();
-        assert!(seen == [2, 3] || seen == [3, 2], "{seen:?}");
+        // The first call failed. The third item is pulled when the first is done, and may be called before another one is
+        // tried again.
+        assert!(seen[0] != seen[1] && seen.iter().all(|call| (2..=4).contains(call)), "{seen:?}");
     });
 }
 
