@@ -37,6 +37,8 @@ use crate::sync::thread_local;
 /// and the worker copies it once more. So a `Bytes` is for bytes within another type, such as a tuple, and for functions
 /// that only read them.
 ///
+/// The first transfers of a length take longer, until both processes have mapped the memory for it.
+///
 /// Derefs to `[u8]`. Converts from and into a `Vec<u8>` without a copy, except that bytes that were read in place are
 /// copied. Clones share the bytes.
 ///

@@ -24,8 +24,8 @@ use queue::CompletionQueue;
 /// Yields futures as they become done: first those that are done already, then the others in completion order.
 ///
 /// The futures may belong to several executors, and each may be paired with a key, as `(K, W)`. Each future is yielded
-/// exactly once. `next` blocks until a future is done; use [`next_timeout`](AsCompleted::next_timeout) to limit the
-/// wait. The total cost is linear in the number of futures.
+/// exactly once. `next` blocks until a future is done; [`timeout`](AsCompleted::timeout) limits the wait for all of them,
+/// [`next_timeout`](AsCompleted::next_timeout) that for one. The total cost is linear in the number of futures.
 ///
 /// # Panics
 ///

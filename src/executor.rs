@@ -66,7 +66,7 @@ use crate::with_context::WithContext;
 /// | a time limit | is ignored | ends the future, and asks the task to stop | kills the task | kills the task, if the worker has processes |
 /// | a panic of a task | costs the task | costs the task | costs the task | costs the task |
 /// | a crash of a task | ends the program | ends the program | costs the task | costs the task, if the worker has processes |
-/// | a task waits for tasks of its executor | at any depth | at any depth, [but for a few hangs](crate::ThreadPoolExecutor#hangs) | at any depth | may wait for ever when all slots do: [`submit_after`](Self::submit_after) waits in none |
+/// | a task waits for tasks of its executor | at any depth | at any depth, [but for a few hangs](crate::ThreadPoolExecutor#hangs) | its process has other executors: [Nesting](crate::ProcessPoolExecutor#nesting) | may wait for ever when all slots do: [`submit_after`](Self::submit_after) waits in none |
 /// | functions | any that captures nothing | any; closures by its own methods | any that captures nothing, of the same program | those with `#[task]` |
 ///
 /// # What the compiler says

@@ -55,7 +55,7 @@
 //! - Every future is completed exactly once: by its task, by [`cancel`](Future::cancel), by a time limit, or with the
 //!   reason why its task cannot run. `submit` itself never fails.
 //! - A task may wait for tasks of its own executor, at any depth. The exceptions are listed under `# Hangs` at
-//!   [`ThreadPoolExecutor`].
+//!   [`ThreadPoolExecutor`]. A task on a process has executors of its own, see `# Nesting` at `ProcessPoolExecutor`.
 //! - A panic, or a crash of a worker process, costs the task that caused it and no other. No user code runs under a
 //!   lock of this crate.
 //! - Functions, arguments and results are dropped as soon as they can be. An executor that was dropped leaves no
@@ -225,8 +225,9 @@ pub use {
     sync::Choices,
 };
 
-/// Imports the methods of executors and the functions for several futures: `use concurrent_futures::prelude::*`.
+/// Imports the methods of executors, [`wait`] and [`as_completed`]: `use concurrent_futures::prelude::*`.
 ///
+/// Other functions for several futures, such as [`try_all`](crate::try_all()), have names that a program may use itself.
 /// The traits are imported without their names, so that their methods are there. What is written in a signature is
 /// imported by its name: executors, `Error`, and also the traits themselves, as in `executor: &impl Executor` or
 /// `futures: &[&dyn Waitable]`.

@@ -133,8 +133,8 @@ use crate::submitter::Submitter;
 ///
 /// # Nesting
 ///
-/// A task may use a process pool of its own, a few levels deep. It cannot wait for a task of the pool that it runs on:
-/// an executor does not cross to another process. Instead, return the next steps from the task, and submit them from
+/// A task may use a process pool of its own, eight levels deep. It cannot wait for a task of the pool that it runs on:
+/// an executor does not cross to another process, and one in a `static` is another one in each. Instead, return the next steps from the task, and submit them from
 /// the program:
 ///
 /// ```standalone_crate

@@ -235,7 +235,23 @@ impl Drop for AbortOnUnwind {
 impl<'scope> Scope<'scope, '_> {
     /// Runs a closure on a worker. The closure may borrow what outlives the scope, and spawn into the same scope.
     ///
-    /// Never fails and never panics: if the task is refused, its future is done and contains the reason.
+    /// Never fails and never panics: if the task is refused, its future is done and contains the reason. The scope waits
+    /// for the task also if the future is detached; a panic of it is logged then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use concurrent_futures::ThreadPoolExecutor;
+    ///
+    /// let threads = ThreadPoolExecutor::new(2);
+    /// let mut numbers = [1, 2, 3, 4];
+    /// threads.scope(|scope| {
+    ///     for half in numbers.chunks_mut(2) {
+    ///         scope.spawn(|| half.iter_mut().for_each(|number| *number *= 10)).detach();
+    ///     }
+    /// });
+    /// assert_eq!(numbers, [10, 20, 30, 40]);
+    /// ```
     pub fn spawn<F, T>(&'scope self, function: F) -> Future<T>
     where
         F: FnOnce() -> T + Send + 'scope,

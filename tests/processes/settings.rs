@@ -320,6 +320,7 @@ fn a_message_above_the_size_limit_is_too_large() {
                     false => assert_eq!(outcome.unwrap().len(), length),
                 }
             }
+            assert_eq!(processes.stats().failed, 2, "an argument and a result, and no chunk");
             assert_eq!(processes.submit(pid, ()).result().unwrap(), worker, "no worker died");
         }
     });

@@ -62,6 +62,10 @@ impl Pool {
             Err(error) => {
                 self.segments.release(&segments, false);
                 self.give_back(room);
+                // Only a task that has ended already cannot be encoded because it was cancelled.
+                if !matches!(error, Error::Cancelled) {
+                    self.count(true);
+                }
                 task.fail(error);
                 return;
             }
