@@ -225,7 +225,8 @@ pub use {
     sync::Choices,
 };
 
-/// Imports the methods of executors, [`wait`] and [`as_completed`]: `use concurrent_futures::prelude::*`.
+/// Imports the methods of executors, [`wait`](fn@wait) and [`as_completed`](fn@as_completed):
+/// `use concurrent_futures::prelude::*`.
 ///
 /// Other functions for several futures, such as [`try_all`](crate::try_all()), have names that a program may use itself.
 /// The traits are imported without their names, so that their methods are there. What is written in a signature is
