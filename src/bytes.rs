@@ -33,9 +33,9 @@ use crate::sync::thread_local;
 /// megabyte. A `Bytes` is written and read as a whole. One of 256 KiB or more goes to a worker process through shared
 /// memory: the worker reads it in place, and what it sends back is copied once.
 ///
-/// A `Vec<u8>` that is itself the argument, the result or the context of a task on a process is sent in the same way,
-/// and the worker copies it once more. So a `Bytes` is for bytes within another type, such as a tuple, and for functions
-/// that only read them.
+/// A `Vec<u8>` that is itself the argument, the result or the context of a task on a process, or an item of a map there,
+/// is sent like a `Bytes`, but it is copied once more where it arrives. So a `Bytes` is for bytes within another type,
+/// such as a tuple, and for functions that only read them.
 ///
 /// The first transfers of a length take longer, until both processes have mapped the memory for it.
 ///
@@ -225,11 +225,11 @@ const MARK: [u8; 16] = *b"\x9d\x3e\xf0\x6b\x51\xc7\x08\xa4\x2f\xd9\x74\x1c\xe8\x
 /// The length of a reference: the mark, the number and the length.
 const REFERENCE: usize = MARK.len() + 4 + 8;
 
-/// The channels of a thread. Which of them is in use, [`Use`] says.
+/// The channels of a thread. [`Use`] says which of them is in use.
 struct Current {
     /// The channel that was lent or passed on last.
     out_of_band: Option<Arc<dyn OutOfBand>>,
-    /// The numbers of the bytes that were stored.
+    /// The numbers of what was stored in the channel that is in use.
     taken: Vec<u32>,
     /// The channel that the thread [keeps](keep).
     kept: Option<Arc<dyn OutOfBand>>,
@@ -241,19 +241,20 @@ impl Current {
     }
 }
 
-/// What a thread does with its channels. Few values store bytes, so for most of them it is enough to change this.
+/// Which channel a thread uses. It is apart from [`Current`], because few values store anything out of band: to encode the
+/// others with the kept channel, it is enough to change this, which takes a few instructions.
 #[derive(Clone, Copy)]
 struct Use {
-    /// The address of the kept channel, or 0 if there is none, or another channel or none is used instead of it.
+    /// The address of the kept channel. 0 if there is none, or while the thread uses another channel or none.
     kept: usize,
     /// The kept channel is in use.
-    of_kept: bool,
-    /// How many bytes were stored, whose numbers are in `Current::taken`.
+    uses_kept: bool,
+    /// The length of `Current::taken`.
     stored: usize,
 }
 
 impl Use {
-    const NONE: Self = Self { kept: 0, of_kept: false, stored: 0 };
+    const NONE: Self = Self { kept: 0, uses_kept: false, stored: 0 };
 }
 
 thread_local! {
@@ -263,7 +264,7 @@ thread_local! {
     static IS_OWN: Cell<bool> = Cell::new(false);
 }
 
-/// Replaces what the thread does with its channels. Returns what it did.
+/// Replaces the [`Use`] of this thread, and returns the one before. Has no effect once the thread-locals are gone.
 #[inline]
 fn replace_use(by: Use) -> Use {
     USE.try_with(|current| current.replace(by)).unwrap_or(Use::NONE)
@@ -310,11 +311,11 @@ impl Drop for RestoreChannel {
 pub(crate) fn with_out_of_band<R>(out_of_band: &Arc<dyn OutOfBand>, code: impl FnOnce() -> R) -> (R, Vec<u32>) {
     let mut restore = RestoreCurrent::lent(out_of_band);
     let result = code();
-    (result, restore.swap())
+    (result, restore.restore())
 }
 
-/// Returns how many bytes the encoding in progress on this thread has stored so far. Each is one of the numbers that
-/// [`with_out_of_band`] returns at the end, in this order.
+/// Returns how often the encoding in progress on this thread has stored bytes so far. Each time gives one of the numbers
+/// that [`with_out_of_band`] returns at the end, in this order.
 pub(crate) fn stored() -> usize {
     current_use().stored
 }
@@ -327,18 +328,21 @@ pub(crate) fn keep(out_of_band: Arc<dyn OutOfBand>) {
     replace_use(Use { kept, ..current_use() });
 }
 
+/// Returns the address by which a channel is recognised.
 fn address(out_of_band: &Arc<dyn OutOfBand>) -> usize {
     Arc::as_ptr(out_of_band).addr()
 }
 
-/// Restores the previous state of the thread.
+/// Restores the channels of the thread, at the latest when dropped.
 struct RestoreCurrent(Previous);
 
-/// The previous state of a thread.
+/// What a thread had in use before a channel was lent to it.
 enum Previous {
-    /// It had no channel in use. The one that is in use now is the one that it keeps.
+    /// It used no channel, and was lent the one that it keeps.
     Nothing,
+    /// The state to restore, which is `None` if the thread-locals are gone.
     Other(Option<Current>, Use),
+    /// The state has been restored.
     Restored,
 }
 
@@ -346,8 +350,8 @@ impl RestoreCurrent {
     #[inline]
     fn lent(out_of_band: &Arc<dyn OutOfBand>) -> Self {
         let current = current_use();
-        if current.kept == address(out_of_band) && !current.of_kept {
-            replace_use(Use { of_kept: true, stored: 0, ..current });
+        if current.kept == address(out_of_band) && !current.uses_kept {
+            replace_use(Use { uses_kept: true, stored: 0, ..current });
             return Self(Previous::Nothing);
         }
         let inner = Current::new(Some(Arc::clone(out_of_band)));
@@ -355,14 +359,14 @@ impl RestoreCurrent {
         Self(Previous::Other(outer, replace_use(Use::NONE)))
     }
 
-    /// Returns the numbers of the bytes that were stored.
+    /// Restores the channels of the thread, and returns the numbers of what was stored since.
     #[inline]
-    fn swap(&mut self) -> Vec<u32> {
+    fn restore(&mut self) -> Vec<u32> {
         match std::mem::replace(&mut self.0, Previous::Restored) {
             Previous::Nothing => {
                 let current = current_use();
-                replace_use(Use { of_kept: false, stored: 0, ..current });
-                if current.stored == 0 { Vec::new() } else { taken() }
+                replace_use(Use { uses_kept: false, stored: 0, ..current });
+                if current.stored == 0 { Vec::new() } else { take_numbers() }
             }
             Previous::Other(outer, outer_use) => {
                 replace_use(outer_use);
@@ -374,19 +378,20 @@ impl RestoreCurrent {
     }
 }
 
+/// Takes out the numbers of what was stored.
 #[cold]
-fn taken() -> Vec<u32> {
+fn take_numbers() -> Vec<u32> {
     CURRENT.try_with(|current| std::mem::take(&mut current.borrow_mut().taken)).unwrap_or_default()
 }
 
 impl Drop for RestoreCurrent {
-    /// Does nothing unless the code has panicked. Then nobody gets the numbers.
+    /// If the code has panicked, puts back what it stored, because nobody gets the numbers. Otherwise does nothing.
     fn drop(&mut self) {
         if matches!(self.0, Previous::Restored) {
             return;
         }
         let out_of_band = if stored() > 0 { out_of_band() } else { None };
-        let taken = self.swap();
+        let taken = self.restore();
         if let Some(out_of_band) = out_of_band {
             out_of_band.put_back(&taken);
         }
@@ -395,17 +400,17 @@ impl Drop for RestoreCurrent {
 
 /// Returns the out-of-band channel that this thread encodes or decodes with.
 pub(crate) fn out_of_band() -> Option<Arc<dyn OutOfBand>> {
-    let of_kept = current_use().of_kept;
+    let uses_kept = current_use().uses_kept;
     let channel = |current: &RefCell<Current>| {
         let current = current.borrow();
-        if of_kept { current.kept.clone() } else { current.out_of_band.clone() }
+        if uses_kept { current.kept.clone() } else { current.out_of_band.clone() }
     };
     CURRENT.try_with(channel).ok().flatten()
 }
 
 /// Returns `true` if this thread encodes or decodes with an out-of-band channel.
 fn has_out_of_band() -> bool {
-    current_use().of_kept || CURRENT.try_with(|current| current.borrow().out_of_band.is_some()).unwrap_or(false)
+    current_use().uses_kept || CURRENT.try_with(|current| current.borrow().out_of_band.is_some()).unwrap_or(false)
 }
 
 /// Lets the `Bytes` that `write` passes on, under [`NAME`], use the out-of-band channel.
@@ -422,7 +427,7 @@ impl Serialize for Bytes {
     }
 }
 
-/// Is written like a [`Bytes`] of these.
+/// Bytes that are written like a [`Bytes`] which holds them.
 pub(crate) struct AsBytes<'a>(pub(crate) &'a [u8]);
 
 impl Serialize for AsBytes<'_> {
@@ -437,12 +442,13 @@ impl Serialize for AsBytes<'_> {
 /// What a `Bytes` writes under [`NAME`].
 struct Content<'a>(&'a [u8]);
 
-/// Returns by how much an encoding would be longer with so many bytes in place of the reference to them.
+/// Returns by how much an encoding would be longer if it held `length` bytes in place of the reference to them. Only bytes
+/// that are longer than a reference are stored.
 pub(crate) fn longer_in_place(length: usize) -> u64 {
     encoded_length(length) - encoded_length(REFERENCE)
 }
 
-/// Returns the length of the encoding of so many bytes: their number, seven bits to a byte, and the bytes.
+/// Returns the length of the encoding of `length` bytes: their number, seven bits to a byte, and the bytes.
 fn encoded_length(length: usize) -> u64 {
     u64::from((length | 1).ilog2() / 7 + 1) + length as u64
 }

@@ -8,13 +8,13 @@
 //! read on a fresh stack. A deeper value is an error, in reading and in writing. Neither ever overflows a stack.
 #![forbid(unsafe_code)]
 
+mod byte_vec;
 mod payload;
 mod reading;
 mod room;
 mod strict;
 #[cfg(test)]
 mod tests;
-mod whole;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -40,11 +40,11 @@ pub(crate) fn encode_caught<T: Serialize + 'static>(part: Part, value: &T) -> Re
     written.map(|()| bytes).map_err(|error| unwritten(part, error))
 }
 
-/// Appends the value to `bytes`. Long bytes may go out of band, also those of a `Vec<u8>` that is the value itself. If
-/// this fails or panics, a part of the value may have been appended.
+/// Appends the value to `bytes`. Long bytes may go out of band, also those of a [`Vec<u8>`](byte_vec) that is the value
+/// itself. If this fails or panics, a part of the value may have been appended.
 pub(crate) fn encode_onto<T: Serialize + 'static>(part: Part, value: &T, bytes: &mut Vec<u8>) -> Result<(), Error> {
-    match whole::as_bytes(value) {
-        Some(whole) => write(part, &whole, bytes),
+    match byte_vec::as_bytes(value) {
+        Some(as_bytes) => write(part, &as_bytes, bytes),
         None => write(part, value, bytes),
     }
 }
@@ -67,8 +67,8 @@ fn write<T: Serialize>(part: Part, value: &T, bytes: &mut Vec<u8>) -> Result<(),
 }
 
 pub(crate) fn decode<T: DeserializeOwned + Send + 'static>(part: Part, bytes: &[u8]) -> Result<T, Error> {
-    let value = if whole::is_bytes::<T>() {
-        read_held::<Bytes, Bytes>(bytes).map(whole::from_bytes)
+    let value = if byte_vec::is_byte_vec::<T>() {
+        read_held::<Bytes, Bytes>(bytes).map(byte_vec::from_bytes)
     } else if const { is_large::<T>() } {
         read_held::<T, Box<T>>(bytes).map(|boxed| *boxed)
     } else {

@@ -70,8 +70,10 @@ pub(crate) fn catch_or<R>(function: impl FnOnce() -> R, panicked: impl FnOnce(Er
     }
 }
 
-/// Runs `step` for one item after another, until it returns `false`. A panic is passed to `panicked`, and the next item
-/// follows. There is one guard for all items up to one that panics, because a guard costs as much as a short item.
+/// Calls `step` for one item after another, until it returns `false`. Passes a panic to `panicked`, and goes on with the
+/// next item. One of the two must have taken the item that panicked out of `state`, or `step` gets it again.
+///
+/// All items up to one that panics have one guard together, because a guard costs as much as a short item.
 pub(crate) fn catch_each<S>(state: &mut S, step: impl Fn(&mut S) -> bool, panicked: impl Fn(&mut S, Error)) {
     let items = |state: &mut S| {
         while step(state) {}

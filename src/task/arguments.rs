@@ -14,7 +14,8 @@ pub(crate) trait ArgumentWriter {
     type Written;
     fn one<A: Serialize + 'static>(self, argument: &A) -> Result<Self::Written, Error>;
     fn chunk<A: Serialize + 'static>(self, arguments: &[A]) -> Result<Self::Written, Error>;
-    /// Writes the argument and the context of its function as a pair, unless the context is sent on its own.
+    /// Writes the context of the function and the argument as a pair, or the argument alone if the context is sent on its
+    /// own.
     fn one_with<C: Serialize, A: Serialize + 'static>(self, context: &C, argument: &A) -> Result<Self::Written, Error>;
     /// As `one_with`, for the arguments of a chunk.
     fn chunk_with<C: Serialize, A: Serialize + 'static>(

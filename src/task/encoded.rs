@@ -42,8 +42,8 @@ pub(crate) struct ItemOffsets {
     pub(crate) ends: Box<[usize]>,
     /// The positions, in order, of items that are not sent, and the reasons. They have no bytes.
     pub(crate) refused: Vec<(usize, Error)>,
-    /// How many bytes were stored out of band up to the end of each item, for who measures the items. Empty if none
-    /// were.
+    /// How often bytes were stored out of band up to the end of each item, by which the pool measures each item with its
+    /// own. Empty if none were.
     pub(crate) stored: Box<[usize]>,
 }
 
@@ -78,7 +78,7 @@ impl ItemOffsets {
     }
 }
 
-/// The items of a chunk that were written so far.
+/// The items of a chunk that were written so far. Its fields are those of [`ItemOffsets`], which it becomes.
 #[derive(Default)]
 struct WrittenItems {
     argument: Vec<u8>,
@@ -99,7 +99,7 @@ impl WrittenItems {
         self.ends.push(self.argument.len());
         let count = bytes::stored();
         if count > 0 {
-            // The items before the first that stored any have none.
+            // This item may be the first with any: those before it have none.
             self.stored.resize(position, 0);
             self.stored.push(count);
         }
@@ -191,7 +191,7 @@ pub(crate) type Enter = EnterOf<fn()>;
 pub(crate) type Written = Result<Vec<u32>, Error>;
 
 /// Decodes the argument, and the context unless an earlier call has done that. Then calls the function, and appends the
-/// encoded result to `reply`; if there is none, `reply` may have a part of one.
+/// encoded result to `reply`. If this fails, `reply` may hold a part of a result.
 pub(crate) fn enter<F, A, R>(
     pointer: F::Pointer,
     context: Option<&ReceivedContext>,
@@ -212,7 +212,7 @@ where
     }
 }
 
-/// What a call does, which says what a panic means.
+/// What a call is doing. This decides which error a panic becomes.
 #[derive(Clone, Copy)]
 enum Step {
     Decode,

@@ -1,8 +1,8 @@
 //! A `Vec<u8>` that is a whole argument, result or context is written and read like a [`Bytes`].
 //!
-//! serde passes the elements of a `Vec` one by one, also if they are bytes. In postcard's format, both types are a length
-//! and the bytes, so a `Bytes` can stand in: it is copied at once, or goes through shared memory. A type is known only
-//! as a whole, so a `Vec<u8>` inside of another type is written as serde does it.
+//! serde passes the elements of a `Vec` one by one, even if they are bytes. In postcard's format, both types are a length
+//! and the bytes, so a `Bytes` can stand in for the `Vec`: it is copied as a whole, or goes through shared memory. Only
+//! the type of the whole value is known here, so a `Vec<u8>` inside another type is written as serde does it.
 #![forbid(unsafe_code)]
 
 use std::any::{Any, TypeId};
@@ -14,12 +14,16 @@ pub(super) fn as_bytes<T: 'static>(value: &T) -> Option<AsBytes<'_>> {
     (value as &dyn Any).downcast_ref::<Vec<u8>>().map(|bytes| AsBytes(bytes))
 }
 
-/// Returns `true` if a `T` is a `Vec<u8>`, or the box that a context is read into.
-pub(super) fn is_bytes<T: 'static>() -> bool {
+/// Returns `true` if a `T` is a `Vec<u8>`, or one in the box that a context is read into.
+pub(super) fn is_byte_vec<T: 'static>() -> bool {
     TypeId::of::<T>() == TypeId::of::<Vec<u8>>() || TypeId::of::<T>() == TypeId::of::<Box<Vec<u8>>>()
 }
 
-/// Converts into a `T`, of which [`is_bytes`] says that it is one. Copies only what was read in place.
+/// Converts into a `T`, for which [`is_byte_vec`] returns `true`. Copies the bytes only if they were read in place.
+///
+/// # Panics
+///
+/// For any other `T`.
 pub(super) fn from_bytes<T: 'static>(bytes: Bytes) -> T {
     let mut value = None::<T>;
     let place: &mut dyn Any = &mut value;
@@ -28,7 +32,7 @@ pub(super) fn from_bytes<T: 'static>(bytes: Bytes) -> T {
     } else if let Some(place) = place.downcast_mut() {
         *place = Some(Box::new(bytes.into_vec()));
     }
-    value.expect("it is one of these two types")
+    value.expect("a `T` is one of these two types")
 }
 
 #[cfg(test)]
