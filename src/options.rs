@@ -100,6 +100,7 @@ impl TaskOptions {
         self.retries.unwrap_or(0)
     }
 
+    /// Returns the name of the task, without a copy of the text.
     pub(crate) fn shared_name(&self) -> Option<Arc<str>> {
         self.name.clone()
     }

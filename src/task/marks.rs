@@ -13,12 +13,12 @@ pub(super) enum Mark {
     Seen = 2,
     /// The task was aborted or reached its time limit while it ran.
     Aborted = 4,
-    /// The task has options. Most have none, and are asked for them more than once.
+    /// The task has options. Most tasks have none, and need not be locked to find that out.
     HasOptions = 8,
 }
 
-/// The marks of a task. None of them is ever removed. What they speak of is under the lock of the task, so they need no
-/// ordering.
+/// The marks of a task. None of them is ever removed. A thread that reads more of the task because of a mark takes the
+/// task's lock first, so marks need no ordering of their own.
 pub(super) struct Marks(AtomicU8);
 
 impl Marks {
@@ -26,8 +26,8 @@ impl Marks {
         Self(AtomicU8::new(0))
     }
 
-    /// Adds a mark. The caller holds the lock of the task, or has the task for itself: so no mark is lost, and none takes
-    /// an atomic addition.
+    /// Adds a mark. The caller holds the lock of the task, or no other thread has the task yet. So a load and a store are
+    /// enough to lose no mark, and an atomic read-modify-write is not needed.
     pub(super) fn add(&self, mark: Mark) {
         self.0.store(self.0.load(Ordering::Relaxed) | mark as u8, Ordering::Relaxed);
     }

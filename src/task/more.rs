@@ -1,7 +1,8 @@
 //! [`More`]: what a task has beside its call and its outcome.
 //!
-//! Most tasks have nothing, or one thing of those that are inline: a listener, an owner without a number, or options. A
-//! box for all that there may be is made for the second thing, and for all others. Everything is under the lock of the task.
+//! Most tasks have nothing, or one of the three things that are stored inline: a listener, an owner without a number, or
+//! options. If a second one is added, or something else, all of them move into one box. Everything is under the lock of
+//! the task.
 #![forbid(unsafe_code)]
 
 use std::any::Any;
@@ -14,6 +15,7 @@ use super::roles::{Callback, TaskOwner};
 use super::trace::TaskSpan;
 use crate::options::TaskOptions;
 
+/// What a task has beside its call and its outcome.
 pub(super) enum More<T> {
     Nothing,
     Listener(Listener),
@@ -25,6 +27,7 @@ pub(super) enum More<T> {
 
 /// What few tasks need.
 pub(super) struct Extras<T> {
+    /// See [`set_owner`](More::set_owner).
     owner: Option<Arc<dyn TaskOwner>>,
     options: Option<Arc<TaskOptions>>,
     /// The listener that was there first.

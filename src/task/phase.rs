@@ -1,7 +1,7 @@
 //! [`Phase`]: the state of a task, with what the task needs only in that state.
 //!
 //! A task has a call before it runs and an outcome afterwards, never both, so they share their room. An error is in a
-//! box: with it, no state needs more room than a value, or a small call with the number of its pool, does.
+//! box, so that the room is no larger than a value needs, or a call with the number of its pool.
 #![forbid(unsafe_code)]
 
 use super::function::failed;
@@ -13,7 +13,8 @@ use crate::held::Held;
 
 /// The state of a task. The head of [`state`](super::state) has the table of the transitions.
 ///
-/// A task that is pending or marked as started has the number of the pool whose queue it is in, if that has a number.
+/// A task that is pending or marked as started has the [number](PoolId) of the pool whose queue it is in, if the pool has
+/// one.
 pub(super) enum Phase<C, V> {
     /// Not started, and here.
     Pending(C, Option<PoolId>),
@@ -43,8 +44,11 @@ pub(super) enum Phase<C, V> {
 
 /// An outcome that a task stores in its [`Phase`]: its value there, and its error in a box.
 pub(crate) trait HeldOutcome<T: Send>: Held<Outcome<T>> + Send {
+    /// What is stored of an outcome that is a value.
     type Value: Send;
+    /// Takes the outcome apart into what a task stores of it.
     fn split(self) -> Result<Self::Value, Error>;
+    /// Makes the outcome again out of its value.
     fn join(value: Self::Value) -> Self;
 }
 
@@ -75,7 +79,7 @@ impl<T: Send> HeldOutcome<T> for Box<Outcome<T>> {
 }
 
 impl<C, V> Phase<C, V> {
-    /// Stores the outcome of a task that was not cancelled.
+    /// Returns the phase of a task that has finished with this outcome, and was not cancelled.
     #[inline]
     pub(super) fn of<T: Send, H: HeldOutcome<T, Value = V>>(outcome: H) -> Self {
         match outcome.split() {
@@ -145,7 +149,7 @@ impl<C, V> Phase<C, V> {
         }
     }
 
-    /// Takes the call out for a moment, or for good.
+    /// Takes the call out, and leaves the number of the pool. [`give_back`](Self::give_back) puts the call back.
     pub(super) fn lend_call(&mut self) -> Option<C> {
         let next = match self {
             Self::Pending(_, pool) => Self::PendingElsewhere(*pool),
@@ -165,14 +169,15 @@ impl<C, V> Phase<C, V> {
         None
     }
 
-    /// Marks a pending task as started.
+    /// Marks a pending task as started. The call stays where it is.
     pub(super) fn start(&mut self) {
         let pool = self.pool();
         let call = self.take_call(Self::StartedElsewhere(pool));
         *self = call.map_or(Self::StartedElsewhere(pool), |call| Self::Started(call, pool));
     }
 
-    /// Takes the outcome of a finished task. Leaves `next` in its place, which gets the variant of the error.
+    /// Takes the outcome of a finished task. Leaves in its place what `next` makes of the variant of the error, which is
+    /// `None` for a value.
     #[inline]
     pub(super) fn take_outcome<T, H>(&mut self, next: impl FnOnce(Option<Variant>) -> Self) -> Option<H>
     where

@@ -47,7 +47,7 @@ pub(crate) enum Claim {
 /// `me` is the same `Arc` that the method is called on. A scoped task's own type borrows from a stack, so only its
 /// type-erased handle can be passed on to the thread that runs it.
 pub(crate) trait Runnable: Awaited + AnyFormat {
-    /// Takes the lock of the task if it has options.
+    /// Returns the options, if there are any. Takes the lock of the task only then.
     fn options(&self) -> Option<Arc<TaskOptions>>;
     /// Sets the options, unless the task has options already.
     fn set_options(&self, options: &Arc<TaskOptions>);

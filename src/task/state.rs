@@ -1,7 +1,7 @@
 //! The state machine of a task, in one allocation.
 //!
-//! `roles` declares the operations on a task; `runner` and `handle` implement them. Every transition from `Pending` or
-//! `Running` to done goes through [`Task::end`], here.
+//! `roles` declares the operations on a task; `runner` and `handle` implement them. [`phase`](super::phase) has the states.
+//! Every transition from `Pending` or `Running` to done goes through [`Task::end`], here.
 //!
 //! An `Arc<Task>` is used as two trait objects: [`Runnable`](super::roles::Runnable) for executors, [`TaskHandle`] for the handle. The task's
 //! one mutex guards everything. While it is held, no user code (function, argument, outcome, callback, waker, serde
@@ -59,10 +59,10 @@
 //! - **Fork**: the threads that would end a task do not exist in a forked process. The first thread there that finds
 //!   the task not done ends it with `Broken`. If another thread held the task's lock at the moment of the fork, which
 //!   it does for a few instructions at a time, the lock stays held: this case is not handled.
-//! - **Drop of the handle against finish**: either `released` is set first, and the finishing thread drops the outcome;
-//!   or the outcome is stored first, and the handle drops it.
+//! - **Drop of the handle against finish**: either the task is marked as [`Released`](Mark::Released) first, and the
+//!   finishing thread drops the outcome; or the outcome is stored first, and the handle drops it.
 //!
-//! The table above is one state machine, so all transitions are in one file.
+//! The table above is one state machine, so the ways to end a task are in one file.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -93,9 +93,9 @@ use crate::unwind::{catch_and_log, drop_caught};
 
 /// A task. `H` is the type that [holds](HeldOutcome) its outcome.
 ///
-/// A queue may have a million of them, so a task is kept small. If its call and its value are a word each, it takes nine: one
-/// for the id, one for the lock, two for the phase, three for what it has beside, one for the condition, and one for all
-/// that is read without the lock.
+/// A queue may have a million tasks, so a task is kept small. One whose call and value are a word each takes nine words: one
+/// for the id, one for the lock, two for the phase, three for `more`, one for the condition, and one for everything that is
+/// read without the lock.
 pub(crate) struct Task<C, T: Send, H: HeldOutcome<T> = Outcome<T>> {
     pub(super) id: FutureId,
     pub(super) inner: Mutex<Inner<C, T, H>>,
@@ -110,8 +110,10 @@ pub(crate) struct Task<C, T: Send, H: HeldOutcome<T> = Outcome<T>> {
     pub(super) generation: AtomicU32,
 }
 
-/// The owner, which is the pool whose queue the task is in or whoever it was entrusted to, is in the phase if it has a
-/// number, and otherwise in `more`. It is taken by the thread that makes the task leave `Pending`, or ends it.
+/// What the lock of a task guards.
+///
+/// The owner is the pool whose queue the task is in, or what it was entrusted to. It is in the phase if it has a
+/// number, and otherwise in `more`. The thread that makes the task leave `Pending`, or ends it, takes the owner out.
 pub(super) struct Inner<C, T: Send, H: HeldOutcome<T>> {
     pub(super) phase: Phase<C, H::Value>,
     pub(super) more: More<T>,
@@ -179,8 +181,8 @@ impl<C, T: Send, H: HeldOutcome<T>> Inner<C, T, H> {
         self.more.take_owner().map_or(OwnerRef::NOBODY, OwnerRef::Counted)
     }
 
-    /// Sets the owner of a task that has not begun to end; the number of a pool only if no thread runs it. Returns the
-    /// owner before.
+    /// Sets the owner of a task that has not begun to end, and returns the one before. An owner with a number is set only
+    /// if no thread runs the task, since a running task has no room for it.
     pub(super) fn set_owner(&mut self, owner: OwnerRef) -> OwnerRef {
         let replaced = self.take_owner();
         match owner {
