@@ -20,13 +20,14 @@ impl Ticket {
     /// Stands for no ticket: behind all others.
     pub(crate) const NEVER: Self = Self(u64::MAX);
 
-    /// Returns the ticket of a task that was submitted as many tasks later.
+    /// Returns the ticket of the task that was submitted `tasks` tasks after the one with this ticket.
     pub(crate) fn plus(self, tasks: usize) -> Self {
         Self(self.0 + 2 * tasks as u64)
     }
 
-    /// Returns the number of tasks from one with the ticket `first`, which is no later, to one with this ticket or, if
-    /// this is the ticket of items, the last one before them.
+    /// Returns the number of tasks that were submitted from the one with the ticket `first` to the one with this ticket,
+    /// both included. `first` is this ticket or an earlier one. If this is the ticket of items, the last task is the one
+    /// before them.
     pub(crate) fn count_from(self, first: Self) -> usize {
         ((self.0 - first.0) / 2 + 1) as usize
     }

@@ -1,10 +1,10 @@
 //! [`Entries`]: queued tasks, in the order of their tickets.
 //!
-//! Tasks that are submitted one after the other have tickets that follow one another. So tickets are stored by the run: a
-//! run has its first ticket and its length, and a task takes no more room in the queue than a pointer does. Whatever is
-//! inserted into a run, or removed from it, divides it.
+//! Tasks that are submitted one after the other have tickets that follow one another. So only the first ticket of such a
+//! *series* and its length are stored, and a task takes no more room in the queue than its pointer. A task that is inserted
+//! into a series, or removed from its middle, divides it.
 //!
-//! Invariant: *no run is empty, and the lengths of all runs add up to the number of tasks.*
+//! Invariant: *no series is empty, and the lengths of all series add up to the number of tasks.*
 #![forbid(unsafe_code)]
 
 use std::collections::{VecDeque, vec_deque};
@@ -20,17 +20,19 @@ pub(super) type Entry = (Ticket, Arc<dyn Runnable>);
 #[derive(Default)]
 pub(super) struct Entries {
     tasks: VecDeque<Arc<dyn Runnable>>,
-    runs: VecDeque<Run>,
+    /// The tickets of `tasks`, in the same order.
+    series: VecDeque<Series>,
 }
 
-/// Neighbouring tasks whose tickets follow one another.
-struct Run {
+/// The tickets of neighbouring tasks, which follow one another.
+struct Series {
     first: Ticket,
+    /// The number of tasks.
     length: usize,
 }
 
-impl Run {
-    /// Returns the ticket that follows those of the run.
+impl Series {
+    /// Returns the ticket that follows the last one.
     fn next(&self) -> Ticket {
         self.first.plus(self.length)
     }
@@ -59,25 +61,25 @@ impl Entries {
 
     /// Returns the ticket of the first task.
     pub(super) fn first_ticket(&self) -> Option<Ticket> {
-        self.runs.front().map(|run| run.first)
+        self.series.front().map(|series| series.first)
     }
 
     /// Returns the ticket of the last task.
     pub(super) fn last_ticket(&self) -> Option<Ticket> {
-        self.runs.back().map(|run| run.first.plus(run.length - 1))
+        self.series.back().map(|series| series.first.plus(series.length - 1))
     }
 
     pub(super) fn pop_front(&mut self) -> Option<Entry> {
         let task = self.tasks.pop_front()?;
-        let run = self.runs.front_mut()?;
-        let ticket = run.take_first();
-        if run.length == 0 {
-            self.runs.pop_front();
+        let series = self.series.front_mut()?;
+        let ticket = series.take_first();
+        if series.length == 0 {
+            self.series.pop_front();
         }
         Some((ticket, task))
     }
 
-    /// Takes the last task, whose ticket is of no use any more.
+    /// Takes the last task, without its ticket.
     pub(super) fn pop_back(&mut self) -> Option<Arc<dyn Runnable>> {
         self.remove(self.tasks.len().checked_sub(1)?)
     }
@@ -85,12 +87,12 @@ impl Entries {
     /// Adds a task before all others.
     pub(super) fn push_front(&mut self, ticket: Ticket, task: Arc<dyn Runnable>) {
         self.tasks.push_front(task);
-        match self.runs.front_mut() {
-            Some(run) if ticket.plus(1) == run.first => {
-                run.first = ticket;
-                run.length += 1;
+        match self.series.front_mut() {
+            Some(series) if ticket.plus(1) == series.first => {
+                series.first = ticket;
+                series.length += 1;
             }
-            _ => self.runs.push_front(Run { first: ticket, length: 1 }),
+            _ => self.series.push_front(Series { first: ticket, length: 1 }),
         }
     }
 
@@ -98,39 +100,41 @@ impl Entries {
     #[inline]
     pub(super) fn push_back(&mut self, ticket: Ticket, task: Arc<dyn Runnable>) {
         self.tasks.push_back(task);
-        match self.runs.back_mut() {
-            Some(run) if ticket == run.next() => run.length += 1,
-            _ => self.runs.push_back(Run { first: ticket, length: 1 }),
+        match self.series.back_mut() {
+            Some(series) if ticket == series.next() => series.length += 1,
+            _ => self.series.push_back(Series { first: ticket, length: 1 }),
         }
     }
 
     /// Inserts a task behind all tasks with the same or an earlier ticket.
     pub(super) fn insert(&mut self, ticket: Ticket, task: Arc<dyn Runnable>) {
-        let at = self.runs.partition_point(|run| run.first <= ticket);
-        let mut index = self.tasks.len() - self.runs.range(at..).map(|run| run.length).sum::<usize>();
+        // The series before `at` begin no later than the ticket, but the last of them may have later tasks at its end.
+        let at = self.series.partition_point(|series| series.first <= ticket);
+        let mut index = self.tasks.len() - self.series.range(at..).map(|series| series.length).sum::<usize>();
         if let Some(before) = at.checked_sub(1) {
-            let run = &self.runs[before];
-            let later = run.length.saturating_sub(ticket.count_from(run.first));
+            let series = &self.series[before];
+            let later = series.length.saturating_sub(ticket.count_from(series.first));
             index -= later;
             self.divide(before, later);
         }
-        self.runs.insert(at, Run { first: ticket, length: 1 });
+        self.series.insert(at, Series { first: ticket, length: 1 });
         self.tasks.insert(index, task);
     }
 
-    /// Takes out the task at this index. Looks for its run from the end.
+    /// Takes out the task at this index, without its ticket. Looks for its series from the end, since the newest tasks are
+    /// removed most often.
     pub(super) fn remove(&mut self, index: usize) -> Option<Arc<dyn Runnable>> {
         let task = self.tasks.remove(index)?;
-        let (mut at, mut begin) = (self.runs.len(), self.tasks.len() + 1);
+        let (mut at, mut begin) = (self.series.len(), self.tasks.len() + 1);
         while begin > index {
             at -= 1;
-            begin -= self.runs[at].length;
+            begin -= self.series[at].length;
         }
-        // The task becomes the last one of its run, and goes.
-        self.divide(at, self.runs[at].length - 1 - (index - begin));
-        self.runs[at].length -= 1;
-        if self.runs[at].length == 0 {
-            self.runs.remove(at);
+        // The task becomes the last one of its series, which is then shortened by one.
+        self.divide(at, self.series[at].length - 1 - (index - begin));
+        self.series[at].length -= 1;
+        if self.series[at].length == 0 {
+            self.series.remove(at);
         }
         Some(task)
     }
@@ -154,19 +158,19 @@ impl Entries {
         std::mem::take(self).tasks
     }
 
-    /// Gives memory back that is needed neither for the queued tasks, nor for as many.
+    /// Frees memory, but keeps enough for `capacity` tasks, and for those that are queued.
     pub(super) fn shrink_to(&mut self, capacity: usize) {
         self.tasks.shrink_to(capacity);
-        self.runs.shrink_to(capacity);
+        self.series.shrink_to(capacity);
     }
 
-    /// Makes the last tasks of a run, so many of them, a run of their own.
-    fn divide(&mut self, at: usize, later: usize) {
-        if later > 0 {
-            let run = &mut self.runs[at];
-            run.length -= later;
-            let rest = Run { first: run.next(), length: later };
-            self.runs.insert(at + 1, rest);
+    /// Makes the last `count` tasks of the series at this index a series of their own.
+    fn divide(&mut self, at: usize, count: usize) {
+        if count > 0 {
+            let series = &mut self.series[at];
+            series.length -= count;
+            let rest = Series { first: series.next(), length: count };
+            self.series.insert(at + 1, rest);
         }
     }
 }
@@ -192,23 +196,23 @@ mod tests {
     }
 
     #[test]
-    fn tasks_that_follow_one_another_share_a_run() {
+    fn tasks_that_follow_one_another_are_one_series() {
         let (mut entries, tickets) = pushed(100);
         for _ in 0..10 {
             let (ticket, task) = entries.pop_front().unwrap();
             entries.pop_back().unwrap();
             entries.push_front(ticket, task);
         }
-        assert_eq!((entries.len(), entries.runs.len()), (90, 1));
+        assert_eq!((entries.len(), entries.series.len()), (90, 1));
         // Items of a map, which are between two tasks.
         entries.push_back(tickets.now(), task());
         entries.push_back(tickets.next(), task());
-        assert_eq!(entries.runs.len(), 3);
+        assert_eq!(entries.series.len(), 3);
     }
 
-    /// Any sequence of operations leaves what it leaves in a plain list of entries.
+    /// After each of many random operations, the entries are those of a plain list to which the same was done.
     #[test]
-    fn runs_say_what_a_ticket_for_each_task_would() {
+    fn series_say_what_a_ticket_for_each_task_would() {
         let mut seed = 1_u64;
         let mut random = move |below: usize| {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -257,10 +261,10 @@ mod tests {
             }
             assert_eq!(entries.first_ticket(), plain.first().map(|(ticket, _)| *ticket), "step {step}");
             assert_eq!(entries.last_ticket(), plain.last().map(|(ticket, _)| *ticket), "step {step}");
-            let runs = entries.runs.iter().flat_map(|run| (0..run.length).map(|n| run.first.plus(n)));
-            assert!(runs.eq(plain.iter().map(|(ticket, _)| *ticket)), "step {step}");
+            let series = entries.series.iter().flat_map(|series| (0..series.length).map(|n| series.first.plus(n)));
+            assert!(series.eq(plain.iter().map(|(ticket, _)| *ticket)), "step {step}");
             assert!(entries.iter().map(|task| task.id()).eq(plain.iter().map(|(_, task)| task.id())), "step {step}");
-            assert!(entries.runs.iter().all(|run| run.length > 0), "step {step}");
+            assert!(entries.series.iter().all(|series| series.length > 0), "step {step}");
         }
         assert_eq!(entries.take_all().len(), plain.len());
     }
