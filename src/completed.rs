@@ -78,7 +78,7 @@ pub struct AsCompleted<W: Waitable> {
     first_key: usize,
     remaining: usize,
     total: usize,
-    /// The keys of the futures that were done from the start, in input order, which need not be sent.
+    /// The keys of the futures that were done from the start, in input order. They do not go through `completions`.
     were_done: vec::IntoIter<Key>,
     /// The keys of the futures that became done since. Each is sent once.
     completions: CompletionQueue,

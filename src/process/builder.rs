@@ -129,7 +129,7 @@ impl ProcessPoolBuilder {
     }
 
     /// Limits the length of an encoded argument, result or context, in bytes. Defaults to 1 GiB. A longer one ends its
-    /// task with [`Error::TooLarge`].
+    /// task with [`Error::TooLarge`]. Bytes that go through shared memory count as if they were in the encoding.
     pub fn max_message_size(mut self, bytes: u64) -> Self {
         self.max_message_size = Some(bytes);
         self

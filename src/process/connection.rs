@@ -179,7 +179,7 @@ impl Connection {
     fn push(&self, queue: &mut WriteQueue) -> bool {
         match queue.flush(self.socket()) {
             Ok(sent) => !sent,
-            // There is no worker to kill yet. Once there is one, its monitor tries again.
+            // There is no worker yet, and what is queued stays queued. The monitor tries again when there is one.
             Err(_) if self.child.get().is_none() => true,
             Err(error) => {
                 // The monitor notices the end of the worker, and gives its tasks to others.

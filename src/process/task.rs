@@ -34,7 +34,8 @@ const KIND: &str = "ProcessPoolExecutor";
 /// may die with its copy.
 pub(super) struct RemoteTask {
     pub(super) completion: Completion,
-    /// The options of the task, which are read under the lock of the scheduler. A batch has its own.
+    /// The options of the task, if it has any. They are kept here because the scheduler reads them under its lock, and the
+    /// task has them under its own. A batch has its options itself.
     task_options: Option<Arc<TaskOptions>>,
     pub(super) owner: Arc<dyn RemoteTaskOwner>,
     pub(super) call: FunctionAddress,

@@ -395,7 +395,7 @@ fn a_worker_that_dies_with_half_an_argument_costs_nothing() {
         stop(worker);
         let child = rustix::process::Pid::from_raw(worker as i32).unwrap();
         waitid(WaitId::Pid(child), WaitIdOptions::STOPPED).unwrap().expect("the worker has stopped");
-        // A `Vec<u8>` would not go through the socket.
+        // These go through the socket. A `Vec<u8>` would go through shared memory.
         let future = processes.submit(|numbers: Vec<i8>| (std::process::id(), numbers.len()), vec![7; LENGTH]);
         let behind = processes.submit(square, 3);
         assert_eq!(future.state(), State::Pending, "the worker cannot have the whole argument");
@@ -407,8 +407,8 @@ fn a_worker_that_dies_with_half_an_argument_costs_nothing() {
     });
 }
 
-/// Kills its process while the result is on its way to a caller that does not read it: through the socket, since it is no
-/// `Vec<u8>`.
+/// Kills its process while the result is on its way to a caller that does not read it. The result goes through the socket,
+/// where a `Vec<u8>` would go through shared memory.
 fn die_while_answering(door: PathBuf) -> Vec<i8> {
     let thread = std::fs::read_link("/proc/thread-self").expect("the files of a thread");
     std::thread::spawn(move || {

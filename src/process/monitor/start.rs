@@ -40,7 +40,8 @@ impl<'a> WorkerMonitor<'a> {
         let mut bytes = Vec::new();
         frame::put(&mut bytes, Kind::Setup, 0, 0, &setup);
         let (connection, theirs) = Connection::new(bytes)?;
-        // Before the worker exists, so that it need not wait for this thread, which waits for its `exec`.
+        // The setup is sent before the worker exists. Sent after it, the worker would wait for it while this thread still
+        // waits for the worker's `exec`.
         let unsent = connection.flush();
         let connection = Arc::new(connection);
         let program = program();

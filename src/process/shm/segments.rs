@@ -68,8 +68,8 @@ pub(in crate::process) struct SegmentRef {
     pub(in crate::process) memory: Arc<OwnedFd>,
 }
 
-/// Returns the length that an encoding would have with the bytes of these segments in it: what is compared with the limit
-/// of a message, so that it does not matter how bytes are sent.
+/// Returns the length that an encoding would have if it held the bytes of these segments itself. This is what is compared
+/// with `max_message_size`, so that the limit is the same however bytes are sent.
 pub(in crate::process) fn message_size(encoding: usize, segments: &[SegmentRef]) -> u64 {
     encoding as u64 + segments.iter().map(|segment| longer_in_place(segment.length)).sum::<u64>()
 }

@@ -321,7 +321,8 @@ impl TaskLoop {
         if size > limit { reply::to_bytes(&Error::TooLarge(TooLarge::new(size, limit))) } else { bytes }
     }
 
-    /// Refuses a reply of this length if it is too long, with the segments that go along.
+    /// Returns `taken`, the numbers of the segments of a reply of this length. If the reply is too long with them, releases
+    /// the segments and returns an error.
     pub(super) fn sized(&self, length: usize, taken: Vec<u32>) -> Written {
         let segments = if taken.is_empty() { Vec::new() } else { self.carriage.store.references(&taken) };
         match message_size(length, &segments) {
