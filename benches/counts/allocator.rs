@@ -13,11 +13,13 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
-    /// Begins to count. Until then, the atomics of this allocator are not among those of a workload.
+    /// Begins to count. A run whose instructions are counted never begins, so that the atomics of this allocator are not
+    /// among those of a task.
     pub(crate) fn begin() {
         IS_COUNTING.store(true, Ordering::SeqCst);
     }
 
+    /// Returns what was allocated until now: nothing, if counting has not begun.
     pub(crate) fn now() -> Self {
         Self { allocations: ALLOCATIONS.load(Ordering::SeqCst), bytes: BYTES.load(Ordering::SeqCst) }
     }
@@ -29,6 +31,7 @@ static IS_COUNTING: AtomicBool = AtomicBool::new(false);
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 static BYTES: AtomicU64 = AtomicU64::new(0);
 
+/// Adds to the counts, if counting has begun.
 fn count(allocations: u64, requested: usize, freed: usize) {
     if IS_COUNTING.load(Ordering::Relaxed) {
         ALLOCATIONS.fetch_add(allocations, Ordering::Relaxed);

@@ -1,14 +1,14 @@
 //! [`executed`]: counts the atomic read-modify-writes that a program executed.
 //!
-//! callgrind says how often each instruction of the program ran, and objdump which of them lock the bus. Those of the C
-//! library are not counted: they are the allocator's.
+//! callgrind says how often each instruction of the program ran, and objdump which of the instructions are atomic
+//! read-modify-writes. Those of the C library are not counted, because they are the allocator's.
 
 use std::collections::HashSet;
 use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// Returns how many atomic read-modify-writes of `program` there are in a profile: what callgrind writes with
+/// Returns how many atomic read-modify-writes of `program` were executed, by the profile that callgrind wrote with
 /// `--dump-instr=yes --compress-pos=no --compress-strings=no`.
 pub(crate) fn executed(program: &Path, profile: &str) -> u64 {
     static ATOMICS: OnceLock<HashSet<u64>> = OnceLock::new();
@@ -18,8 +18,8 @@ pub(crate) fn executed(program: &Path, profile: &str) -> u64 {
         if let Some(object) = line.strip_prefix("ob=") {
             is_ours = Path::new(object) == program;
         } else if let Some(position) = line.strip_prefix("0x") {
-            // An address, a line of source, and how often the instruction ran. The line that follows a `calls=` has the
-            // cost of the function that was called, which is also where its own instructions are.
+            // An address, a line of source, and how often the instruction ran. The line after a `calls=` has the cost of
+            // all that was called there instead, which other lines count by instruction.
             let mut fields = position.split(' ');
             let address = fields.next().and_then(|address| u64::from_str_radix(address, 16).ok());
             if is_ours && !is_call && address.is_some_and(|address| atomics.contains(&address)) {

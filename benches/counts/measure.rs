@@ -59,14 +59,15 @@ pub(crate) fn measure(workload: &Workload, unit: Unit) -> f64 {
 /// Returns the cost of a process that runs so many tasks.
 fn count(workload: &Workload, unit: Unit, times: u64) -> u64 {
     let program = env::current_exe().expect("this program has a path");
+    // The last profile is left there, beside the program.
     let profile = program.with_extension("profile");
-    let to_profile = format!("--callgrind-out-file={}", profile.display());
+    let into_profile = format!("--callgrind-out-file={}", profile.display());
     let counter: &[&str] = match unit {
         Unit::Instructions => &["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "--fair-sched=yes"],
         Unit::Atomics => &[
             "valgrind",
             "--tool=callgrind",
-            &to_profile,
+            &into_profile,
             "--fair-sched=yes",
             "--dump-instr=yes",
             "--compress-pos=no",
@@ -76,9 +77,9 @@ fn count(workload: &Workload, unit: Unit, times: u64) -> u64 {
         Unit::Messages => &["strace", "-f", "-c", "-U", "calls,name", "-e", "trace=sendmsg"],
         Unit::Allocations | Unit::Bytes => &["env"],
     };
-    let verb = if matches!(unit, Unit::Allocations | Unit::Bytes) { "allocations" } else { "run" };
+    let subcommand = if matches!(unit, Unit::Allocations | Unit::Bytes) { "allocations" } else { "run" };
     let mut command = Command::new(counter[0]);
-    command.args(&counter[1..]).arg(&program).args([verb, workload.name, &times.to_string()]);
+    command.args(&counter[1..]).arg(&program).args([subcommand, workload.name, &times.to_string()]);
     let output = command.output().unwrap_or_else(|error| panic!("{} does not start: {error}", counter[0]));
     let (out, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{command:?} failed:\n{said}");

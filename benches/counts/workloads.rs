@@ -10,8 +10,8 @@
 //! - A process task is waited for with a time limit, because a thread with a time limit does not look. Of its system
 //!   calls only those are counted that send tasks: the others wait and wake, and vary by a third. Its instructions vary
 //!   most of those that are kept: by 4 %, and by 8 % between an idle machine and a busy one.
-//! - How often threads sleep and are switched depends on all that, so context switches are not counted. Where a workload
-//!   sleeps for each task, its system calls say so.
+//! - Context switches are not counted, because they depend on all of that. If a workload sleeps once for each task, its
+//!   system calls show it.
 //! - A map on processes has a chunk size. Without one, the size of its ranges follows the time that items take, and its
 //!   figures vary by more than themselves. Its system calls, one for dozens of items, vary even so. So do the
 //!   allocations of a map on threads.
