@@ -9,9 +9,11 @@ use std::any::{Any, TypeId};
 
 use crate::bytes::{AsBytes, Bytes};
 
-/// Returns the value as bytes, if it is a `Vec<u8>`.
+/// Returns the value as bytes, if it is a `Vec<u8>`, or one in a box, which is read in the same way.
 pub(super) fn as_bytes<T: 'static>(value: &T) -> Option<AsBytes<'_>> {
-    (value as &dyn Any).downcast_ref::<Vec<u8>>().map(|bytes| AsBytes(bytes))
+    let value = value as &dyn Any;
+    let boxed = || value.downcast_ref::<Box<Vec<u8>>>().map(|boxed| &**boxed);
+    value.downcast_ref::<Vec<u8>>().or_else(boxed).map(|bytes| AsBytes(bytes))
 }
 
 /// Returns `true` if a `T` is a `Vec<u8>`, or one in the box that a context is read into.
