@@ -14,7 +14,7 @@ use super::function::failed;
 use super::listener::{Listener, ListenerKey};
 use super::marks::Mark;
 use super::owner;
-use super::phase::{HeldOutcome, Phase};
+use super::phase::{HeldOutcome, Phase, StoredError};
 use super::roles::{Awaited, Callback, Runnable, TaskHandle};
 use super::snapshot::{End, Snapshot, State};
 use super::state::{By, Task};
@@ -164,9 +164,9 @@ where
         loop {
             match &inner.phase {
                 Phase::Finished(_) => return None,
-                Phase::Failed(error) => {
+                Phase::Failed(failure) => {
                     self.marks.add(Mark::Seen);
-                    return Some(Error::clone(error));
+                    return Some(failure.error().clone());
                 }
                 Phase::Cancelled => return Some(Error::Cancelled),
                 Phase::Delivering { .. } => {}

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::call::Call;
 use super::hooks::{Hooks, call_done, call_start};
-use super::phase::{HeldOutcome, Phase};
+use super::phase::{HeldOutcome, Phase, StoredError};
 use super::state::Task;
 use super::times::{OnDone, OnStart, Times};
 use super::trace::TaskSpan;
@@ -57,7 +57,7 @@ where
         let mut inner = self.inner.lock();
         let error = match &inner.phase {
             Phase::Finished(_) => None,
-            Phase::Failed(error) => Some(Error::clone(error)),
+            Phase::Failed(failure) => Some(failure.error().clone()),
             Phase::Cancelled => Some(Error::Cancelled),
             Phase::Taken { raised: None } => None,
             // The error was taken. No executor gets here: it has the only job of the task, and others can only cancel

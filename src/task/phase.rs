@@ -4,7 +4,6 @@
 //! box, so that the room is no larger than a value needs, or a call with the number of its pool.
 #![forbid(unsafe_code)]
 
-use super::function::failed;
 use super::owner;
 use super::pool_id::PoolId;
 use super::snapshot::{Snapshot, State};
@@ -15,7 +14,7 @@ use crate::held::Held;
 ///
 /// A task that is pending or marked as started has the [number](PoolId) of the pool whose queue it is in, if the pool has
 /// one.
-pub(super) enum Phase<C, V> {
+pub(super) enum Phase<C, V, E> {
     /// Not started, and here.
     Pending(C, Option<PoolId>),
     /// Not started. The call is being encoded or shown, was encoded for another process, or is that of a promise.
@@ -34,7 +33,7 @@ pub(super) enum Phase<C, V> {
     /// Finished with a value.
     Finished(V),
     /// Finished with an error, which is not that it was cancelled.
-    Failed(Box<Error>),
+    Failed(E),
     Cancelled,
     /// Finished, and the outcome was taken or dropped.
     Taken {
@@ -46,45 +45,66 @@ pub(super) enum Phase<C, V> {
 pub(crate) trait HeldOutcome<T: Send>: Held<Outcome<T>> + Send {
     /// What is stored of an outcome that is a value.
     type Value: Send;
+    /// What is stored of an outcome that is an error.
+    type Failure: StoredError + Send;
     /// Takes the outcome apart into what a task stores of it.
-    fn split(self) -> Result<Self::Value, Error>;
-    /// Makes the outcome again out of its value.
-    fn join(value: Self::Value) -> Self;
+    fn split(self) -> Result<Self::Value, Self::Failure>;
+    /// Makes the outcome again out of what is stored of it.
+    fn join(stored: Result<Self::Value, Self::Failure>) -> Self;
+}
+
+/// What a task stores of an outcome that is an error.
+pub(crate) trait StoredError {
+    fn error(&self) -> &Error;
+}
+
+impl StoredError for Box<Error> {
+    fn error(&self) -> &Error {
+        self
+    }
+}
+
+impl<T> StoredError for Box<Outcome<T>> {
+    fn error(&self) -> &Error {
+        match &**self {
+            Err(error) => error,
+            Ok(_) => unreachable!("an outcome that is a value is not stored as an error"),
+        }
+    }
 }
 
 impl<T: Send> HeldOutcome<T> for Outcome<T> {
     type Value = T;
+    type Failure = Box<Error>;
     #[inline(always)]
-    fn split(self) -> Self {
-        self
+    fn split(self) -> Result<T, Box<Error>> {
+        self.map_err(Box::new)
     }
     #[inline(always)]
-    fn join(value: T) -> Self {
-        Ok(value)
+    fn join(stored: Result<T, Box<Error>>) -> Self {
+        stored.map_err(|error| *error)
     }
 }
 
-/// A large value is not moved: it stays in the box of its outcome.
+/// A large outcome is not moved: it stays in its box, because each move takes its length of the stack.
 impl<T: Send> HeldOutcome<T> for Box<Outcome<T>> {
     type Value = Self;
-    fn split(self) -> Result<Self, Error> {
-        match *self {
-            Ok(_) => Ok(self),
-            Err(error) => Err(error),
-        }
+    type Failure = Self;
+    fn split(self) -> Result<Self, Self> {
+        if self.is_ok() { Ok(self) } else { Err(self) }
     }
-    fn join(value: Self) -> Self {
-        value
+    fn join(stored: Result<Self, Self>) -> Self {
+        stored.unwrap_or_else(|failed| failed)
     }
 }
 
-impl<C, V> Phase<C, V> {
+impl<C, V, E: StoredError> Phase<C, V, E> {
     /// Returns the phase of a task that has finished with this outcome, and was not cancelled.
     #[inline]
-    pub(super) fn of<T: Send, H: HeldOutcome<T, Value = V>>(outcome: H) -> Self {
+    pub(super) fn of<T: Send, H: HeldOutcome<T, Value = V, Failure = E>>(outcome: H) -> Self {
         match outcome.split() {
             Ok(value) => Self::Finished(value),
-            Err(error) => Self::Failed(Box::new(error)),
+            Err(failure) => Self::Failed(failure),
         }
     }
 
@@ -94,7 +114,7 @@ impl<C, V> Phase<C, V> {
             Self::Started(..) | Self::StartedElsewhere(_) | Self::Running(_) => (State::Running, None),
             Self::Delivering { shown, .. } => (shown.state, shown.raised),
             Self::Finished(_) => (State::Finished, None),
-            Self::Failed(error) => (State::Finished, Some(error.variant())),
+            Self::Failed(failure) => (State::Finished, Some(failure.error().variant())),
             Self::Cancelled => (State::Cancelled, None),
             Self::Taken { raised } => (State::Finished, *raised),
         };
@@ -182,16 +202,16 @@ impl<C, V> Phase<C, V> {
     pub(super) fn take_outcome<T, H>(&mut self, next: impl FnOnce(Option<Variant>) -> Self) -> Option<H>
     where
         T: Send,
-        H: HeldOutcome<T, Value = V>,
+        H: HeldOutcome<T, Value = V, Failure = E>,
     {
         let next = match self {
             Self::Finished(_) => next(None),
-            Self::Failed(error) => next(Some(error.variant())),
+            Self::Failed(failure) => next(Some(failure.error().variant())),
             _ => return None,
         };
         match std::mem::replace(self, next) {
-            Self::Finished(value) => Some(H::join(value)),
-            Self::Failed(error) => Some(failed(*error)),
+            Self::Finished(value) => Some(H::join(Ok(value))),
+            Self::Failed(failure) => Some(H::join(Err(failure))),
             _ => None,
         }
     }

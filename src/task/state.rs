@@ -115,7 +115,7 @@ pub(crate) struct Task<C, T: Send, H: HeldOutcome<T> = Outcome<T>> {
 /// The owner is the pool whose queue the task is in, or what it was entrusted to. It is in the phase if it has a
 /// number, and otherwise in `more`. The thread that makes the task leave `Pending`, or ends it, takes the owner out.
 pub(super) struct Inner<C, T: Send, H: HeldOutcome<T>> {
-    pub(super) phase: Phase<C, H::Value>,
+    pub(super) phase: Phase<C, H::Value, H::Failure>,
     pub(super) more: More<T>,
 }
 
@@ -502,8 +502,19 @@ mod tests {
         /// A call that captures a word.
         type Call = LocalCall<u64>;
         const {
-            assert!(size_of::<Phase<Call, u64>>() <= 16);
+            assert!(size_of::<Phase<Call, u64, Box<Error>>>() <= 16);
             assert!(size_of::<Task<Call, u64>>() <= 72);
+        }
+    }
+
+    #[test]
+    fn a_large_outcome_stays_in_its_box() {
+        type Large = Outcome<[u8; 100_000]>;
+        for outcome in [Box::<Large>::new(Ok([7; 100_000])), Box::new(Err(Error::ShutDown))] {
+            let task = new_task(Some(LocalCall(|| Large::Err(Error::Abandoned))), None, OwnerRef::NOBODY);
+            let place = std::ptr::from_ref(&*outcome);
+            assert!(task.finish_boxed(outcome));
+            assert_eq!(task.take_boxed().map(|taken| std::ptr::from_ref(&*taken)), Some(place));
         }
     }
 
