@@ -77,9 +77,15 @@ pub(crate) fn decode<T: DeserializeOwned + Send + 'static>(part: Part, bytes: &[
     value.map_err(|unread| unread.into_error(part))
 }
 
-/// Decodes like [`decode`], but turns a panic of the user's `Deserialize` into an error.
-pub(crate) fn decode_caught<T: DeserializeOwned + Send + 'static>(part: Part, bytes: &[u8]) -> Result<T, Error> {
-    panics::catch(|| decode(part, bytes)).map_err(|error| unread(part, error))
+/// Decodes a `T` into a box, where it is read in place if it is large. Turns a panic of the user's `Deserialize` into an
+/// error.
+pub(crate) fn decode_boxed_caught<T>(part: Part, bytes: &[u8]) -> Result<Box<T>, Error>
+where
+    T: DeserializeOwned + Send + 'static,
+{
+    // serde reads a box as what is in it, and so knows nothing of what a `Vec<u8>` is written like.
+    let read = || if byte_vec::is_byte_vec::<T>() { decode(part, bytes).map(Box::new) } else { decode(part, bytes) };
+    panics::catch(read).map_err(|error| unread(part, error))
 }
 
 /// Reads on this stack, or on a fresh one if this does not suffice.

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::channel::keep;
 use super::encoding::MARK;
 use super::*;
-use crate::codec::{decode, encode, encode_onto};
+use crate::codec::{decode, decode_boxed_caught, encode, encode_onto};
 use crate::error::Part;
 use crate::sync::Mutex;
 
@@ -102,19 +102,6 @@ fn across(out_of_band: &Arc<dyn OutOfBand>, bytes: &Bytes) -> Bytes {
     with_out_of_band(out_of_band, across).0
 }
 
-/// Bytes in a box are written as they are read, so those that begin with the mark are marked too.
-#[test]
-fn boxed_bytes_that_look_like_a_reference_are_not_one() {
-    let channels: [Arc<dyn OutOfBand>; 2] = [Arc::new(Nobody), Arc::<Store>::default()];
-    for channel in channels {
-        for end in [&[][..], &[0; 12], &MARK, b"abc"] {
-            let boxed = Box::new([&MARK, end].concat());
-            let read = || decode::<Box<Vec<u8>>>(Part::Result, &written(&boxed));
-            assert!(with_out_of_band(&channel, read).0.is_ok_and(|read| read == boxed), "{end:?}");
-        }
-    }
-}
-
 #[test]
 fn bytes_that_look_like_a_reference_are_not_one() {
     let channels: [Arc<dyn OutOfBand>; 2] = [Arc::new(Nobody), Arc::<Store>::default()];
@@ -122,6 +109,10 @@ fn bytes_that_look_like_a_reference_are_not_one() {
         for end in [&[][..], &[0; 12], &MARK, b"abc"] {
             let bytes = Bytes::from([&MARK, end].concat());
             assert_eq!(across(&channel, &bytes), bytes);
+            // serde writes those in a box, so nothing marks them, and they are read in the same way.
+            let boxed = Box::new(bytes.into_vec());
+            let read = || decode::<Box<Vec<u8>>>(Part::Result, &written(&boxed));
+            assert!(with_out_of_band(&channel, read).0.is_ok_and(|read| read == boxed), "{end:?}");
         }
     }
 }
@@ -142,7 +133,7 @@ fn a_vec_that_is_the_whole_value_goes_out_of_band_like_bytes() {
             let written = || written(&bytes);
             let across = || {
                 let (one, other) = (decode::<Vec<u8>>(Part::Result, &written()), written());
-                (one.unwrap(), *decode::<Box<_>>(Part::Result, &other).unwrap())
+                (one.unwrap(), *decode_boxed_caught(Part::Result, &other).unwrap())
             };
             assert_eq!(with_out_of_band(&channel, across).0, (bytes.clone(), bytes));
         }

@@ -9,16 +9,14 @@ use std::any::{Any, TypeId};
 
 use crate::bytes::{AsBytes, Bytes};
 
-/// Returns the value as bytes, if it is a `Vec<u8>`, or one in a box, which is read in the same way.
+/// Returns the value as bytes, if it is a `Vec<u8>`.
 pub(super) fn as_bytes<T: 'static>(value: &T) -> Option<AsBytes<'_>> {
-    let value = value as &dyn Any;
-    let boxed = || value.downcast_ref::<Box<Vec<u8>>>().map(|boxed| &**boxed);
-    value.downcast_ref::<Vec<u8>>().or_else(boxed).map(|bytes| AsBytes(bytes))
+    (value as &dyn Any).downcast_ref::<Vec<u8>>().map(|bytes| AsBytes(bytes))
 }
 
-/// Returns `true` if a `T` is a `Vec<u8>`, or one in the box that a context is read into.
+/// Returns `true` if a `T` is a `Vec<u8>`.
 pub(super) fn is_byte_vec<T: 'static>() -> bool {
-    TypeId::of::<T>() == TypeId::of::<Vec<u8>>() || TypeId::of::<T>() == TypeId::of::<Box<Vec<u8>>>()
+    TypeId::of::<T>() == TypeId::of::<Vec<u8>>()
 }
 
 /// Converts into a `T`, for which [`is_byte_vec`] returns `true`. Copies the bytes only if they were read in place.
@@ -31,10 +29,8 @@ pub(super) fn from_bytes<T: 'static>(bytes: Bytes) -> T {
     let place: &mut dyn Any = &mut value;
     if let Some(place) = place.downcast_mut() {
         *place = Some(bytes.into_vec());
-    } else if let Some(place) = place.downcast_mut() {
-        *place = Some(Box::new(bytes.into_vec()));
     }
-    value.expect("a `T` is one of these two types")
+    value.expect("a `T` is a `Vec<u8>`")
 }
 
 #[cfg(test)]

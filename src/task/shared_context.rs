@@ -109,7 +109,7 @@ impl ReceivedContext {
         let known = match state {
             State::Known(known) => known,
             State::Encoded(bytes) => {
-                let value = with_out_of_band(out_of_band, || codec::decode_caught::<Box<C>>(Part::Context, &bytes)).0;
+                let value = with_out_of_band(out_of_band, || codec::decode_boxed_caught::<C>(Part::Context, &bytes)).0;
                 value.map(|value| SharedContext::of(value).0 as Arc<dyn Any + Send + Sync>)
             }
         };

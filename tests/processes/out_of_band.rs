@@ -51,6 +51,20 @@ fn a_vec_of_bytes_is_itself_an_argument_a_result_a_context_or_an_item() {
 }
 
 #[test]
+fn a_vec_of_bytes_in_a_box_arrives_as_it_was() {
+    within(LONG, || {
+        let processes = ProcessPoolExecutor::new(1);
+        for length in [0, 300 << 10] {
+            let boxed = Box::new(vec![7_u8; length]);
+            let bound = processes.with_context(boxed.clone());
+            let is_as_sent = bound.submit(|context, boxed| **context == *boxed, boxed.clone());
+            assert!(is_as_sent.result().unwrap(), "{length}");
+            assert_eq!(processes.submit(|boxed: Box<_>| boxed, boxed.clone()).result().unwrap(), boxed);
+        }
+    });
+}
+
+#[test]
 fn bytes_can_be_encoded_in_a_callback() {
     within(LONG, || {
         let bytes = || Bytes::from(vec![7, 8]);
