@@ -128,6 +128,23 @@ fn a_result_that_cannot_be_written_or_read_fails_alone() {
     });
 }
 
+#[test]
+#[cfg(target_os = "linux")]
+fn a_worker_keeps_no_long_result() {
+    const LONG_RESULT: usize = 64 << 20;
+    fn resident(_: ()) -> usize {
+        let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+        rustix::param::page_size() * statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap()
+    }
+    with_pool(workers(1), |pool| {
+        let before = pool.submit(resident, ()).result().unwrap();
+        let result = pool.submit(|length| "x".repeat(length), LONG_RESULT).result().unwrap();
+        assert_eq!(result.len(), LONG_RESULT);
+        let after = pool.submit(resident, ()).result().unwrap();
+        assert!(after < before + LONG_RESULT / 2, "{before} bytes before, {after} after");
+    });
+}
+
 /// Panics when it is written, and again when it is dropped meanwhile.
 #[derive(Debug, Deserialize)]
 struct PanicsTwice;

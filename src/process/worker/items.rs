@@ -31,7 +31,6 @@ impl TaskLoop {
             let Some(argument) = next_argument(&mut arguments) else {
                 break;
             };
-            reply.clear();
             let result = argument
                 .and_then(|argument| call(head.enter, head.function, context, argument, &mut reply, &self.out_of_band))
                 .and_then(|taken| self.sized(reply.len(), taken))
@@ -43,6 +42,7 @@ impl TaskLoop {
                 Ok(()) => replies.add(item, Kind::Value, &reply),
                 Err(error) => replies.add(item, Kind::Fault, &self.fault(error)),
             }
+            reply.clear();
             reply.shrink_to(KEPT);
         }
         replies.kept = self.has_kept();

@@ -216,8 +216,7 @@ impl TaskLoop {
             put(&mut started, Kind::Started, slot, sequence, &now.to_le_bytes());
             send_all(&self.socket, &started);
         }
-        let mut bytes = std::mem::take(&mut self.reply);
-        bytes.clear();
+        let bytes = std::mem::take(&mut self.reply);
         let (head, argument) = TaskHead::parse(self.reader.body(body))?;
         let id = FutureId::from_u64(head.id);
         let function = || name_of(head.function).map_or("a function".into(), Cow::Owned);
@@ -252,6 +251,8 @@ impl TaskLoop {
             }
         };
         self.reply = bytes;
+        // Only an empty one gives up all that it should not keep.
+        self.reply.clear();
         self.reply.shrink_to(KEPT);
         self.handed_over += taken.len() as u64;
         self.announced.extend(&taken);
