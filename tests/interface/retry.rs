@@ -321,7 +321,7 @@ fn items_of_maps_are_tried_again_each_for_itself() {
         let seen: Vec<_> = infinite.try_map(move |_: u64| one.call(2), 0..).take(2).collect::<Result<_, _>>().unwrap();
         // The first call failed. The third item is pulled when the first is done, and may be called before another one is
         // tried again.
-        assert!(seen[0] != seen[1] && seen.iter().all(|call| (2..=4).contains(call)), "{seen:?}");
+        assert!(seen == [2, 3] || seen == [3, 2] || seen == [2, 4], "{seen:?}");
     });
 }
 
