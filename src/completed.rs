@@ -13,6 +13,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use std::vec;
 
+#[cfg(feature = "stream")]
+use crate::blocking;
 use crate::error::Timeout;
 use crate::fork;
 use crate::look::note_found;
@@ -190,8 +192,11 @@ impl<W: Waitable> AsCompleted<W> {
             self.generation = fork::generation();
             self.end_lost();
         }
-        let next = self.were_done.next().map_or_else(|| self.completions.poll(context), Poll::Ready);
-        next.map(|key| self.take(key))
+        if let Some(key) = self.were_done.next() {
+            blocking::note_poll();
+            return Poll::Ready(self.take(key));
+        }
+        self.completions.poll(context).map(|key| self.take(key))
     }
 
     /// Looks at every future. Doing so ends the tasks that were lost in a fork of the process, so that their futures
