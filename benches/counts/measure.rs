@@ -63,8 +63,7 @@ fn count(workload: &Workload, unit: Unit, times: u64) -> u64 {
     let profile = program.with_extension("profile");
     let into_profile = format!("--callgrind-out-file={}", profile.display());
     let counter: &[&str] = match unit {
-        Unit::Instructions => &["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "--fair-sched=yes"],
-        Unit::Atomics => &[
+        Unit::Instructions | Unit::Atomics => &[
             "valgrind",
             "--tool=callgrind",
             &into_profile,
