@@ -287,7 +287,9 @@ impl Process {
 /// Asks the kernel how a process ended that other code has reaped, or is about to. Linux reports that since 6.15, as
 /// long as a pidfd exists.
 fn told_by_kernel(pidfd: BorrowedFd<'_>) -> Option<Exit> {
-    let mut info = info(pidfd)?;
+    // The kernel looks for the status, then for the process. If it is reaped in between, the kernel finds neither, but from
+    // then on it has the status.
+    let mut info = self::info(pidfd).or_else(|| self::info(pidfd))?;
     if !has_exit(&info) {
         // The other reaper is not done; the pidfd hangs up when it is. The limit is for kernels that support neither.
         let limit = Timespec { tv_sec: 1, tv_nsec: 0 };
