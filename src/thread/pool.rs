@@ -1,9 +1,10 @@
 //! The queue of a thread pool and its protocol.
 //!
-//! One lock guards everything, except that workers take tasks from the [`front`] of a long queue without it. In
-//! this comment, the front is part of the queue. A worker that takes a task from the front is busy before and after, and
-//! the queue gets shorter, so the invariant below still holds. The proof depends on no atomic but the length of the
-//! front, which is never too small for a thread that holds the lock.
+//! One lock guards everything, with two exceptions: workers take tasks from the [`front`] of a long queue without it, and
+//! submitters leave tasks that need no thread in the [`inbox`]. In this comment, both are part of the queue. A worker that
+//! takes a task from the front is busy before and after, and the queue gets shorter, so the invariant below still holds.
+//! It also holds when a task gets into the inbox, which is open only while it holds for a further task. The proof depends
+//! on no atomic but the length of the front, which is never too small for a thread that holds the lock.
 //!
 //! # No queued task is forgotten
 //!
@@ -39,14 +40,15 @@
 //! | `running` | pop | the worker's next look at the queue under the lock |
 //! | `blocked` | a worker that sleeps until another one has taken a queued task | its wake-up |
 //! | `waiting` | a worker that sleeps until a task that was started elsewhere has ended | its wake-up |
-//! | `pending` | push; draining the front | filling the front; the task leaving `Pending`: start, claim, cancel, refusal; once for each task |
+//! | `pending` | push; emptying the inbox; draining the front | filling the front; the task leaving `Pending`: start, claim, cancel, refusal; once for each task |
 //! | `dead` | a claim or cancellation of a queued task | popping or sweeping its entry |
 //!
 //! `pending` is exact in a bounded queue, which has no front. Without a bound, the pop counts as the start, which saves a
-//! lock, and is undone if the task did not start. The tasks in the front are not in it; [`stats`](Pool::stats) drains the
-//! front first. `dead` may be negative for a moment.
+//! lock, and is undone if the task did not start. The tasks in the front and in the inbox are not in it;
+//! [`stats`](Pool::stats) drains the front and empties the inbox first. `dead` may be negative for a moment.
 //!
-//! Lock order: a task's lock may be taken under the queue's lock (to sweep), never the other way round.
+//! Lock order: a task's lock (to sweep) and that of the inbox may be taken under the queue's lock, never the other way
+//! round. No other lock is taken under the lock of the inbox.
 //!
 //! The proof is about every method that takes the lock, here and in the modules below.
 #![forbid(unsafe_code)]
@@ -58,6 +60,7 @@ mod entries;
 mod expired;
 mod expiry;
 mod front;
+mod inbox;
 mod queue;
 #[cfg(test)]
 mod tests;
@@ -85,10 +88,8 @@ use crate::upcoming::Upcoming;
 use crate::wait::deadline;
 pub(super) use counts::Counts;
 use front::Front;
+use inbox::Inbox;
 use queue::{Action, Queue};
-
-/// The capacity, in tasks, that an empty queue may keep.
-const IDLE_CAPACITY: usize = 1 << 16;
 
 /// The checked settings of the builder.
 pub(super) struct Settings {
@@ -109,6 +110,8 @@ pub(super) struct Pool {
     queue: Mutex<Queue>,
     /// The front of the queue, for workers that do not hold the lock.
     front: Arc<Front>,
+    /// The end of the queue, for submitters that do not hold the lock.
+    inbox: Arc<Inbox>,
     /// Sleeping workers: one is notified for each permit, and all when they are to leave.
     work: Condvar,
     /// Submitters that wait for room in a bounded queue.
@@ -118,13 +121,13 @@ pub(super) struct Pool {
     timer: Timer,
     /// Tasks that the queue will get later.
     pub(super) upcoming: Arc<Upcoming>,
-    /// The length of the queue without the front, for a searcher that [looks](look) without the lock. Stored by
+    /// The length of the queue without the front and the inbox, for a searcher that [looks](look) without the lock. Stored by
     /// `release`. A hint.
     length: AtomicUsize,
-    /// The ticket of the first queued task, for map workers that check whether they may continue. Stored by `release`.
-    /// A hint.
+    /// The ticket of the first queued task that is not in the inbox, for map workers that check whether they may continue.
+    /// Stored by `release`. A hint.
     earliest: Shown,
-    /// Changed under the lock of the queue.
+    /// Changed under the lock of the queue, or that of the inbox while it is open.
     tickets: Tickets,
     /// Completed and failed calls that are in the [`Counts`] of no worker: tasks that a waiter ran, and items of maps.
     claims_completed: AtomicU64,
@@ -145,10 +148,12 @@ impl Pool {
         // Here and not in a worker: a panicking thread holds the lock of the hook, and code that it then runs may wait
         // for a worker.
         panics::install_hook();
-        let queue = Queue { max_workers: settings.max_workers, ..Queue::default() };
+        let is_bounded = settings.max_pending.is_some();
+        let queue = Queue { max_workers: settings.max_workers, is_bounded, ..Queue::default() };
         Arc::new_cyclic(|me| Self {
             settings,
             front: Arc::clone(&queue.front),
+            inbox: Arc::clone(&queue.inbox),
             queue: Mutex::new(queue),
             work: Condvar::new(),
             room: Condition::new(),
@@ -192,7 +197,15 @@ impl Pool {
         owner::is_current(std::ptr::from_ref(self).cast())
     }
 
+    /// Acquires the lock of the queue, and shuts the inbox: all queued tasks are in the queue then, or in its front.
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        let mut queue = self.queue.lock();
+        queue.shut_inbox();
+        queue
+    }
+
     fn release(&self, queue: MutexGuard<'_, Queue>, action: Action) {
+        debug_assert!(!queue.inbox.is_open() || queue.is_attended(), "a task in the inbox may need a thread");
         self.length.store(queue.tasks.len(), Ordering::Relaxed);
         self.earliest.show(queue.earliest());
         drop(queue);
@@ -230,7 +243,7 @@ impl Pool {
         if !self.is_bounded() || options.get_refuse_when_full() || self.is_copy() || self.owns_thread() {
             return Some(Room::NotReserved);
         }
-        let mut queue = self.queue.lock();
+        let mut queue = self.lock();
         if queue.refusal(|| false).is_some() {
             return Some(Room::NotReserved);
         }
@@ -247,7 +260,7 @@ impl Pool {
     /// Makes reserved room available to others.
     pub(super) fn give_back(&self, room: Room) {
         if room == Room::Reserved {
-            self.left_pending(self.queue.lock());
+            self.left_pending(self.lock());
         }
     }
 
@@ -267,7 +280,13 @@ impl Pool {
             task.fail(error);
             return;
         }
-        let mut queue = self.queue.lock();
+        let task = if ticket.is_none() {
+            let Some(refused) = self.inbox.push(task, &self.tickets) else { return };
+            refused
+        } else {
+            task
+        };
+        let mut queue = self.lock();
         let is_reserved = room == Room::Reserved;
         queue.pending -= isize::from(is_reserved);
         loop {
@@ -347,12 +366,14 @@ impl Pool {
                 self.leave(queue, number);
                 return None;
             }
+            queue.shut_inbox_unless_attended();
             if let Some(task) = queue.pop(!self.is_bounded()) {
                 queue.running += 1;
                 if !self.is_bounded() {
                     queue.pending -= 1;
                 }
                 let action = queue.decide();
+                queue.open_inbox_if_attended();
                 self.release(queue, action);
                 // A search has noted what it found, and a sleep has saved nothing.
                 note_found(usize::from(is_at_once));
@@ -365,14 +386,21 @@ impl Pool {
             is_at_once = false;
             if may_search && queue.begin_search() {
                 may_search = false;
+                queue.open_inbox_if_attended();
                 drop(queue);
-                look(None, || self.length.load(Ordering::Relaxed) > 0);
+                look(None, || self.length.load(Ordering::Relaxed) > 0 || self.inbox.has_tasks());
                 queue = self.queue.lock();
                 queue.searching = false;
                 continue;
             }
             queue.idle += 1;
-            queue.tasks.shrink_to(IDLE_CAPACITY);
+            queue.shut_inbox_unless_attended();
+            if !queue.tasks.is_empty() {
+                // They were left in the inbox since it was last emptied.
+                queue.idle -= 1;
+                continue;
+            }
+            queue.tasks.shrink();
             let until = deadline(self.settings.keep_alive);
             let mut expired = false;
             loop {
@@ -404,7 +432,7 @@ impl Pool {
             pending += more;
             ended += also;
         }
-        let mut queue = self.queue.lock();
+        let mut queue = self.lock();
         // From here no worker begins a task. One that has just done so may be about to count the task before it.
         queue.drain_front();
         ended += queue.ended();

@@ -31,6 +31,7 @@
 //! | push against a worker going to sleep | `queue::push_against_going_to_sleep`, `queue::two_pushes_against_going_to_sleep` |
 //! | two pushes, two workers (and no third) | `queue::two_clients_and_one_worker`, `queue::two_tasks_that_meet*`, `storm::four_tasks_that_meet` |
 //! | a worker that takes from the front of a long queue against another one, push, cancel, shutdown, a worker that sleeps | `front::*` |
+//! | a task that is left in the inbox against a worker that empties it, goes to sleep or waits, a second worker, cancel, close, shutdown, `stats`, another submitter | `inbox::*` |
 //! | keep-alive expiry against push, another expiry, a failed start | `queue::expiry_against_*` |
 //! | keep-alive expiry against claim, spare worker, close | `nesting::claim_against_expiry`, `nesting::spare_worker_against_expiry`, `ending::close_against_expiry` |
 //! | thread start failure against push, cancel, close | `queue::failed_start_*`, `ending::close_against_a_failed_start`, `storm::failed_starts_among_clients` |
@@ -88,6 +89,7 @@ mod checker;
 mod chunks;
 mod ending;
 mod front;
+mod inbox;
 mod mailbox;
 mod nesting;
 mod queue;

@@ -67,6 +67,7 @@ mutate() {
 pool=src/thread/pool.rs
 queue=src/thread/pool/queue.rs
 front=src/thread/pool/front.rs
+inbox=src/thread/pool/inbox.rs
 ending=src/thread/pool/ending.rs
 threads=src/thread/pool/threads.rs
 expiry=src/thread/pool/expiry.rs
@@ -84,13 +85,23 @@ mutate coming-after-a-failed-start $threads 's/queue\.coming -= 1;//'
 mutate expiry-before-permit $pool 's/if queue\.permits > 0 \{/if queue.permits > 0 && !expired {/'
 mutate room-forgotten-at-cancel $compensation 's/queue\.pending -= 1;\n(\s+self\.release\(queue, Action::Nothing\);\n\s+)if self\.is_bounded\(\)/queue.pending -= 1;\n$1if false/'
 mutate unstarted-tasks-left $threads 's/if queue\.workers <= asleep/if false/'
-mutate room-forgotten-at-refusal $compensation 's/(fn refused\(&self\) \{\n[^\n]*\n\s+)self\.left_pending\(self\.queue\.lock\(\)\);/$1self.queue.lock().pending -= 1;/'
+mutate room-forgotten-at-refusal $compensation 's/(fn refused\(&self\) \{\n[^\n]*\n\s+)self\.left_pending\(self\.lock\(\)\);/$1self.queue.lock().pending -= 1;/'
 under shuttle front
 mutate front-left-to-a-spare $compensation 's/queue\.drain_front\(\);//'
 mutate front-filled-for-a-spare $queue 's/self\.blocked \+ self\.waiting == 0/true/'
 mutate front-left-at-a-shutdown $ending 's/queue\.drain_front\(\);//'
 mutate front-drained-backwards $front 's/left\.into_iter\(\)\.rev\(\)/left.into_iter()/'
 mutate front-not-counted-when-drained $queue 's/self\.pending \+= self\.front\.drain/let _ = self.front.drain/'
+under shuttle inbox
+mutate inbox-open-at-sleep $pool 's/(queue\.idle \+= 1;\n\s+)queue\.shut_inbox_unless_attended\(\);/$1/'
+mutate inbox-open-beside-a-sleeper $pool 's/queue\.shut_inbox_unless_attended\(\);(\n\s+if let Some\(task\))/$1/'
+mutate inbox-open-before-a-start $queue 's/self\.workers >= self\.limit\(\)/true/'
+mutate inbox-open-at-a-wait $compensation 's/let mut queue = self\.lock\(\);\n(\s+queue\.arrive)/let mut queue = self.queue.lock();\n$1/'
+mutate inbox-open-at-a-close $ending 's/let mut queue = self\.lock\(\);\n(\s+queue\.closed)/let mut queue = self.queue.lock();\n$1/'
+mutate inbox-open-after-a-close $queue 's/if accepts && /if /'
+mutate inbox-left-at-a-shutdown $ending 's/let mut queue = self\.lock\(\);\n(\s+queue\.cancelling)/let mut queue = self.queue.lock();\n$1/'
+mutate inbox-not-counted $queue 's/self\.pending \+= (self\.inbox\.empty_into)/let _ = $1/'
+mutate inbox-shut-without-a-look $inbox 's/if !state\.is_open \{/if false {/'
 under shuttle ending
 mutate close-wakes-no-worker $ending 's/(let last = queue\.is_last\(\);\n\s+drop\(queue\);\n\s+)self\.work\.notify_all\(\);/$1/'
 mutate leaver-wakes-no-worker $threads 's/if over \{/if false {/'

@@ -463,6 +463,40 @@ fn a_free_worker_takes_a_map_before_later_tasks() {
     });
 }
 
+/// Items that were pulled before the task run before it, and those that were pulled later run after it.
+#[test]
+fn a_task_that_is_submitted_between_the_items_of_a_map_runs_between_them() {
+    const TASK: u32 = u32::MAX;
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(1);
+        let (order, all_are_pulled) = (Arc::new(Mutex::new(Vec::new())), Gate::default());
+        let (noted, gate) = (Arc::clone(&order), all_are_pulled.clone());
+        let (begun, wait_for_it) = channel();
+        let item = move |n: u32| {
+            if n == 0 {
+                begun.send(()).unwrap();
+                gate.pass();
+            }
+            noted.lock().unwrap().push(n);
+        };
+        let mut between = None;
+        let input = (0..1000).inspect(|n| {
+            if *n == 500 {
+                // The only worker is in the first item, and has nothing to look for in the queue before the last one.
+                soon(&wait_for_it);
+                let noted = Arc::clone(&order);
+                between = Some(threads.spawn(move || noted.lock().unwrap().push(TASK)));
+            }
+        });
+        let map = threads.map(item, input);
+        all_are_pulled.open();
+        map.for_each(Result::unwrap);
+        between.unwrap().result().unwrap();
+        let expected = (0..500).chain([TASK]).chain(500..1000);
+        assert!(expected.eq(order.lock().unwrap().iter().copied()), "{order:?}");
+    });
+}
+
 /// How far a map has come.
 #[derive(Default)]
 struct Progress {

@@ -57,7 +57,7 @@ impl Sharing for Pool {
     }
 
     fn has_earlier(&self, ticket: Ticket) -> bool {
-        self.earliest.get() < ticket
+        self.earliest.get() < ticket || self.inbox.earliest() < ticket
     }
 
     fn enlist(&self, shared: Weak<dyn Shared>) {
@@ -65,7 +65,7 @@ impl Sharing for Pool {
         all.retain(|other| other.strong_count() > 0);
         all.push(shared);
         drop(all);
-        let _queue = self.queue.lock();
+        let _queue = self.lock();
         self.tickets.next_locked();
     }
 
@@ -85,7 +85,7 @@ impl TaskOwner for Pool {
     }
     fn started(&self) {
         if self.is_bounded() && !self.is_copy() {
-            self.left_pending(self.queue.lock());
+            self.left_pending(self.lock());
         }
     }
 
@@ -93,7 +93,7 @@ impl TaskOwner for Pool {
         if self.is_copy() {
             return;
         }
-        let mut queue = self.queue.lock();
+        let mut queue = self.lock();
         queue.dead += 1;
         let swept = queue.sweep();
         self.left_pending(queue);
@@ -102,7 +102,7 @@ impl TaskOwner for Pool {
 
     fn refused(&self) {
         if !self.is_copy() {
-            self.left_pending(self.queue.lock());
+            self.left_pending(self.lock());
         }
     }
 
@@ -110,7 +110,7 @@ impl TaskOwner for Pool {
         if self.is_copy() {
             return;
         }
-        let mut queue = self.queue.lock();
+        let mut queue = self.lock();
         let newest = queue.tasks.iter().next_back().is_some_and(|task| Arc::as_ptr(task).cast::<()>() == cell);
         let swept = if newest {
             queue.tasks.pop_back().into_iter().collect()
@@ -124,7 +124,7 @@ impl TaskOwner for Pool {
 
     fn hasten(&self, cell: *const ()) {
         if !self.is_copy() {
-            let mut queue = self.queue.lock();
+            let mut queue = self.lock();
             queue.hasten(cell);
             self.release(queue, Action::Nothing);
         }
@@ -150,7 +150,7 @@ impl TaskOwner for Pool {
         if self.is_copy() {
             return;
         }
-        let mut queue = self.queue.lock();
+        let mut queue = self.lock();
         queue.arrive();
         queue.drain_front();
         *queue.sleepers(reason) += 1;
@@ -162,7 +162,7 @@ impl TaskOwner for Pool {
         if self.is_copy() {
             return;
         }
-        let mut queue = self.queue.lock();
+        let mut queue = self.lock();
         *queue.sleepers(reason) -= 1;
         let mut action = Action::Nothing;
         if queue.workers > queue.limit() && queue.idle > 0 {

@@ -24,7 +24,7 @@ impl Pool {
 
     /// Ends every pending task, and each later one, with `error`.
     pub(in crate::thread) fn break_down(&self, error: Error) {
-        let mut queue = self.queue.lock();
+        let mut queue = self.lock();
         queue.broken.get_or_insert_with(|| error.clone());
         self.closing.store(true, Ordering::Relaxed);
         let unstarted = queue.take_all();
@@ -41,7 +41,7 @@ impl Pool {
         if self.is_copy() {
             return;
         }
-        let mut queue = self.queue.lock();
+        let mut queue = self.lock();
         queue.closed = true;
         self.closing.store(true, Ordering::Relaxed);
         let last = queue.is_last();
@@ -110,7 +110,7 @@ impl Pool {
         }
         // Before the queue, because the end of a task there may end tasks that are held back until then.
         let upcoming = self.upcoming.take();
-        let mut queue = self.queue.lock();
+        let mut queue = self.lock();
         queue.cancelling = queue.closed;
         queue.drain_front();
         let tasks: Vec<_> = queue.tasks.iter().map(Arc::clone).collect();

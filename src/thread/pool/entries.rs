@@ -13,6 +13,9 @@ use std::sync::Arc;
 use crate::task::Runnable;
 use crate::ticket::Ticket;
 
+/// The number of tasks for which there may be memory without need.
+const IDLE_CAPACITY: usize = 1 << 16;
+
 /// A queued task, and its place in the order.
 pub(super) type Entry = (Ticket, Arc<dyn Runnable>);
 
@@ -106,6 +109,20 @@ impl Entries {
         }
     }
 
+    /// Moves all tasks of `later` behind these. They must have later tickets.
+    pub(super) fn append(&mut self, later: &mut Self) {
+        if self.is_empty() {
+            return std::mem::swap(self, later);
+        }
+        self.tasks.append(&mut later.tasks);
+        for series in later.series.drain(..) {
+            match self.series.back_mut() {
+                Some(last) if series.first == last.next() => last.length += series.length,
+                _ => self.series.push_back(series),
+            }
+        }
+    }
+
     /// Inserts a task behind all tasks with the same or an earlier ticket.
     pub(super) fn insert(&mut self, ticket: Ticket, task: Arc<dyn Runnable>) {
         // The series before `at` begin no later than the ticket, but the last of them may have later tasks at its end.
@@ -158,10 +175,10 @@ impl Entries {
         std::mem::take(self).tasks
     }
 
-    /// Frees memory, but keeps enough for `capacity` tasks, and for those that are queued.
-    pub(super) fn shrink_to(&mut self, capacity: usize) {
-        self.tasks.shrink_to(capacity);
-        self.series.shrink_to(capacity);
+    /// Frees memory that a long queue has left, but none that the queued tasks need.
+    pub(super) fn shrink(&mut self) {
+        self.tasks.shrink_to(IDLE_CAPACITY);
+        self.series.shrink_to(IDLE_CAPACITY);
     }
 
     /// Makes the last `count` tasks of the series at this index a series of their own.
@@ -221,7 +238,7 @@ mod tests {
         let (mut entries, mut plain, tickets) = (Entries::default(), Vec::<Entry>::new(), Tickets::default());
         for step in 0..5000 {
             let new = task();
-            match random(8) {
+            match random(9) {
                 0 | 1 => {
                     let ticket = if random(4) == 0 { tickets.now() } else { tickets.next() };
                     entries.push_back(ticket, Arc::clone(&new));
@@ -249,6 +266,16 @@ mod tests {
                 6 => {
                     let last = entries.pop_back();
                     assert_eq!(last.map(|task| task.id()), plain.pop().map(|(_, task)| task.id()));
+                }
+                7 => {
+                    let (mut later, new) = (Entries::default(), [task(), task()]);
+                    for task in new.iter().take(random(3)) {
+                        let ticket = tickets.next();
+                        later.push_back(ticket, Arc::clone(task));
+                        plain.push((ticket, Arc::clone(task)));
+                    }
+                    entries.append(&mut later);
+                    assert!(later.is_empty() && later.series.is_empty(), "step {step}");
                 }
                 _ if random(40) == 0 => {
                     let cut = random(3) as u64;

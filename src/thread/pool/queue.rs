@@ -9,6 +9,7 @@ use super::counts::Counts;
 use super::entries::Entries;
 use super::expired::ExpiredTasks;
 use super::front::Front;
+use super::inbox::Inbox;
 use crate::error::Error;
 use crate::sync::{is_finished, thread, thread_local};
 use crate::task::Runnable;
@@ -35,6 +36,10 @@ pub(super) struct Queue {
     pub(super) front: Arc<Front>,
     /// The tickets of the first and the last task with which the front was last filled.
     pub(super) front_tickets: (Ticket, Ticket),
+    /// The last queued tasks, if it is open.
+    pub(super) inbox: Arc<Inbox>,
+    /// `true` if tasks need room, so that all of them are submitted under the lock of the queue.
+    pub(super) is_bounded: bool,
     pub(super) dead: isize,
     pub(super) pending: isize,
     pub(super) idle: usize,
@@ -78,7 +83,7 @@ pub(super) enum Action {
 
 impl Queue {
     pub(super) fn decide(&mut self) -> Action {
-        if self.is_empty() || self.searching || self.permits > 0 {
+        if self.is_attended() || self.is_empty() {
             // A thread that is on its way decides again.
             return Action::Nothing;
         }
@@ -97,6 +102,32 @@ impl Queue {
             return Action::Start(number, counts);
         }
         Action::Nothing
+    }
+
+    /// Returns `true` if a further task needs no thread: one is on its way to the queue, or every worker is busy and there
+    /// may be no more of them.
+    pub(super) fn is_attended(&self) -> bool {
+        self.searching || self.permits > 0 || (self.idle == 0 && self.workers >= self.limit())
+    }
+
+    /// Shuts the inbox, and moves its tasks into the queue.
+    pub(super) fn shut_inbox(&mut self) {
+        self.pending += self.inbox.shut(&mut self.tasks).cast_signed();
+    }
+
+    /// Shuts the inbox if a further task may need a thread.
+    pub(super) fn shut_inbox_unless_attended(&mut self) {
+        if !self.is_attended() {
+            self.shut_inbox();
+        }
+    }
+
+    /// Opens the inbox if a further task needs no thread, and is accepted.
+    pub(super) fn open_inbox_if_attended(&self) {
+        let accepts = !self.is_bounded && !self.closed && !self.cancelling && self.broken.is_none();
+        if accepts && self.is_attended() {
+            self.inbox.open();
+        }
     }
 
     /// Stops counting the calling thread as coming, if it was.
@@ -122,12 +153,15 @@ impl Queue {
         usize::try_from(self.len().cast_signed() - self.dead).unwrap_or(0)
     }
 
-    /// Takes the first task. If the queue is long and `may_fill` is `true`, moves those that follow into the front.
+    /// Takes the first task, of the inbox if there is no other. If the queue is long and `may_fill` is `true`, moves those that follow into the front.
     pub(super) fn pop(&mut self, may_fill: bool) -> Option<Arc<dyn Runnable>> {
         if let Some(task) = self.front.take_locked() {
             // The caller subtracts each task from `pending`, and those of the front are not in it.
             self.pending += 1;
             return Some(task);
+        }
+        if self.tasks.is_empty() {
+            self.pending += self.inbox.empty_into(&mut self.tasks).cast_signed();
         }
         let (_, task) = self.tasks.pop_front()?;
         let all_awake = self.blocked + self.waiting == 0 && self.workers <= self.limit();

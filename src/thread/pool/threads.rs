@@ -20,7 +20,7 @@ impl Pool {
             queue::set_coming();
             worker::run(&pool, number, &counts);
         });
-        let mut queue = self.queue.lock();
+        let mut queue = self.lock();
         queue.starting -= 1;
         match spawned {
             Ok(handle) => {
@@ -63,6 +63,7 @@ impl Pool {
     }
 
     pub(super) fn leave(&self, mut queue: MutexGuard<'_, Queue>, number: usize) {
+        queue.shut_inbox();
         queue.workers -= 1;
         queue.retire(number);
         match queue.handles.remove(&number) {
