@@ -43,7 +43,8 @@ impl Tickets {
         Ticket(self.0.fetch_add(2, Ordering::Relaxed) + 1)
     }
 
-    /// As [`next`](Self::next), but without an atomic addition: all callers must hold the same lock.
+    /// As [`next`](Self::next), but without an atomic addition: the callers must exclude one another, by one lock, or by two
+    /// of which only one is in use at a time.
     pub(crate) fn next_locked(&self) -> Ticket {
         let last = self.0.load(Ordering::Relaxed);
         self.0.store(last + 2, Ordering::Relaxed);

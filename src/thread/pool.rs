@@ -1,17 +1,18 @@
 //! The queue of a thread pool and its protocol.
 //!
 //! One lock guards everything, with two exceptions: workers take tasks from the [`front`] of a long queue without it, and
-//! submitters leave tasks that need no thread in the [`inbox`]. In this comment, both are part of the queue. A worker that
-//! takes a task from the front is busy before and after, and the queue gets shorter, so the invariant below still holds.
-//! It also holds when a task gets into the inbox, which is open only while it holds for a further task. The proof depends
-//! on no atomic but the length of the front, which is never too small for a thread that holds the lock.
+//! submitters leave tasks for which no thread is woken or started in the [`inbox`]. In this comment, both are part of the
+//! queue. A worker that takes a task from the front is busy before and after, and the queue gets shorter, so the invariant
+//! below still holds. It also holds when a submitter leaves a task in the inbox: that is open only while no thread need be
+//! woken or started for a further task. The proof depends on no atomic that is written without the lock, except the length
+//! of the front, which is never too small for a thread that holds the lock.
 //!
 //! # No queued task is forgotten
 //!
 //! Invariant: *if the queue is not empty when the lock is free, then a thread is on its way to it, or every worker is
 //! busy.* A thread is on its way if it is a searcher, which looks again under the lock before it sleeps; a sleeper that
 //! was given a permit; or a thread that was started and has not looked at the queue yet. A thread that pushes a task
-//! ([`push`](Pool::push)), pops one while more are queued, or leaves ([`leave`](Pool::leave)), calls
+//! under the lock ([`push`](Pool::push)), pops one while more are queued, or leaves ([`leave`](Pool::leave)), calls
 //! [`decide`](Queue::decide) under the same lock, which restores the invariant: it gives a permit to a sleeper, or
 //! counts a new worker, unless another thread is on its way already, which will call it in turn. Without the call after
 //! a pop, two tasks that wait for each other would deadlock.
@@ -40,12 +41,12 @@
 //! | `running` | pop | the worker's next look at the queue under the lock |
 //! | `blocked` | a worker that sleeps until another one has taken a queued task | its wake-up |
 //! | `waiting` | a worker that sleeps until a task that was started elsewhere has ended | its wake-up |
-//! | `pending` | push; emptying the inbox; draining the front | filling the front; the task leaving `Pending`: start, claim, cancel, refusal; once for each task |
+//! | `pending` | push under the lock; draining or shutting the inbox; draining the front | filling the front; the task leaving `Pending`: start, claim, cancel, refusal; once for each task |
 //! | `dead` | a claim or cancellation of a queued task | popping or sweeping its entry |
 //!
-//! `pending` is exact in a bounded queue, which has no front. Without a bound, the pop counts as the start, which saves a
+//! `pending` is exact in a bounded queue, which uses neither front nor inbox. Without a bound, the pop counts as the start, which saves a
 //! lock, and is undone if the task did not start. The tasks in the front and in the inbox are not in it;
-//! [`stats`](Pool::stats) drains the front and empties the inbox first. `dead` may be negative for a moment.
+//! [`stats`](Pool::stats) drains both first. `dead` may be negative for a moment.
 //!
 //! Lock order: a task's lock (to sweep) and that of the inbox may be taken under the queue's lock, never the other way
 //! round. No other lock is taken under the lock of the inbox.
@@ -110,7 +111,7 @@ pub(super) struct Pool {
     queue: Mutex<Queue>,
     /// The front of the queue, for workers that do not hold the lock.
     front: Arc<Front>,
-    /// The end of the queue, for submitters that do not hold the lock.
+    /// The back of the queue, for submitters that do not hold the lock.
     inbox: Arc<Inbox>,
     /// Sleeping workers: one is notified for each permit, and all when they are to leave.
     work: Condvar,
@@ -121,13 +122,13 @@ pub(super) struct Pool {
     timer: Timer,
     /// Tasks that the queue will get later.
     pub(super) upcoming: Arc<Upcoming>,
-    /// The length of the queue without the front and the inbox, for a searcher that [looks](look) without the lock. Stored by
-    /// `release`. A hint.
+    /// The length of the queue without the front and the inbox, for a searcher that [looks](look) without the lock. Stored
+    /// by `show`. A hint.
     length: AtomicUsize,
-    /// The ticket of the first queued task that is not in the inbox, for map workers that check whether they may continue.
-    /// Stored by `release`. A hint.
+    /// The ticket of the first queued task that is not in the inbox, for map workers that check whether they may
+    /// continue. Stored by `show`. A hint.
     earliest: Shown,
-    /// Changed under the lock of the queue, or that of the inbox while it is open.
+    /// Changed under the lock of the queue while the inbox is shut, and under that of the inbox while it is open.
     tickets: Tickets,
     /// Completed and failed calls that are in the [`Counts`] of no worker: tasks that a waiter ran, and items of maps.
     claims_completed: AtomicU64,
@@ -198,16 +199,29 @@ impl Pool {
     }
 
     /// Acquires the lock of the queue, and shuts the inbox: all queued tasks are in the queue then, or in its front.
+    ///
+    /// Code that acquires the lock in another way neither reads nor changes the queued tasks, assigns no ticket, and changes
+    /// nothing that `wakes_no_thread` or `refusal` reads; or it is [`next`](Self::next), which shuts the inbox when it must.
     fn lock(&self) -> MutexGuard<'_, Queue> {
         let mut queue = self.queue.lock();
-        queue.shut_inbox();
+        if queue.shut_inbox() > 0 {
+            self.show(&queue);
+        }
         queue
     }
 
-    fn release(&self, queue: MutexGuard<'_, Queue>, action: Action) {
-        debug_assert!(!queue.inbox.is_open() || queue.is_attended(), "a task in the inbox may need a thread");
+    /// Stores what threads read that do not hold the lock.
+    fn show(&self, queue: &Queue) {
         self.length.store(queue.tasks.len(), Ordering::Relaxed);
         self.earliest.show(queue.earliest());
+    }
+
+    fn release(&self, queue: MutexGuard<'_, Queue>, action: Action) {
+        debug_assert!(
+            !queue.inbox.is_open() || queue.wakes_no_thread(),
+            "the inbox is open, but a task may need a thread"
+        );
+        self.show(&queue);
         drop(queue);
         match action {
             Action::Nothing => {}
@@ -281,8 +295,8 @@ impl Pool {
             return;
         }
         let task = if ticket.is_none() {
-            let Some(refused) = self.inbox.push(task, &self.tickets) else { return };
-            refused
+            let Err(task) = self.inbox.push(task, &self.tickets) else { return };
+            task
         } else {
             task
         };
@@ -366,14 +380,14 @@ impl Pool {
                 self.leave(queue, number);
                 return None;
             }
-            queue.shut_inbox_unless_attended();
-            if let Some(task) = queue.pop(!self.is_bounded()) {
+            queue.shut_inbox_if_needed();
+            if let Some(task) = queue.pop() {
                 queue.running += 1;
                 if !self.is_bounded() {
                     queue.pending -= 1;
                 }
                 let action = queue.decide();
-                queue.open_inbox_if_attended();
+                queue.open_inbox_if_possible();
                 self.release(queue, action);
                 // A search has noted what it found, and a sleep has saved nothing.
                 note_found(usize::from(is_at_once));
@@ -386,7 +400,7 @@ impl Pool {
             is_at_once = false;
             if may_search && queue.begin_search() {
                 may_search = false;
-                queue.open_inbox_if_attended();
+                queue.open_inbox_if_possible();
                 drop(queue);
                 look(None, || self.length.load(Ordering::Relaxed) > 0 || self.inbox.has_tasks());
                 queue = self.queue.lock();
@@ -394,9 +408,9 @@ impl Pool {
                 continue;
             }
             queue.idle += 1;
-            queue.shut_inbox_unless_attended();
+            queue.shut_inbox_if_needed();
             if !queue.tasks.is_empty() {
-                // They were left in the inbox since it was last emptied.
+                // Submitters left them in the inbox after `pop` had drained it.
                 queue.idle -= 1;
                 continue;
             }

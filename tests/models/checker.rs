@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
-use concurrent_futures::Choices;
+use concurrent_futures::{Choices, Error, Future, ThreadPoolExecutor};
 
 #[cfg(model = "loom")]
 use loom as checker;
@@ -13,6 +14,9 @@ use shuttle as checker;
 
 pub(crate) use checker::sync::{Condvar, Mutex, atomic};
 use checker::thread::JoinHandle;
+
+/// Any duration: the model chooses what expires.
+pub(crate) const LATER: Duration = Duration::from_secs(1000);
 
 /// Runs a model under every schedule with at most so many preemptions (loom), or under random ones (shuttle).
 pub(crate) fn check<M: Fn() + Send + Sync + 'static>(preemptions: usize, model: M) {
@@ -216,6 +220,33 @@ pub(crate) fn block_on<F: IntoFuture>(future: F) -> F::Output {
         match future.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(output) => return output,
             Poll::Pending => alarm.take(),
+        }
+    }
+}
+
+/// Returns a task that sets `begun`, and then holds its worker until the door is open.
+pub(crate) fn holding(begun: &Event, door: &Event) -> impl FnOnce() + Send + use<> {
+    let (begun, door) = (begun.clone(), door.clone());
+    move || {
+        begun.set();
+        door.wait();
+    }
+}
+
+/// Makes the only worker of a pool busy until the door, which it returns, is open.
+pub(crate) fn occupy(pool: &ThreadPoolExecutor) -> (Event, Future<()>) {
+    let (begun, door) = (Event::new(), Event::new());
+    let running = pool.spawn(holding(&begun, &door));
+    begun.wait();
+    (door, running)
+}
+
+/// Waits with a time limit, so that a worker does not run the task itself.
+pub(crate) fn wait_asleep<T>(mut future: Future<T>) -> Result<T, Error> {
+    loop {
+        match future.result_timeout(LATER) {
+            Ok(outcome) => return outcome,
+            Err(again) => future = again,
         }
     }
 }

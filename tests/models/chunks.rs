@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use concurrent_futures::TaskSlots;
 
-use crate::checker::{Mutex, Channel, Tally, check, check_choices, spawn};
+use crate::checker::{Channel, Mutex, Tally, check, check_choices, spawn};
 use crate::slots::{SLOT, TASK, page};
 
 /// Who has run each item, and what the pool knows of that.

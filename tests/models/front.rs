@@ -1,14 +1,10 @@
 //! The front of a long queue, which workers take from without the lock. In a model, a queue of two tasks is long.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use concurrent_futures::{Backend as _, Error, Executor as _, Future, ThreadPoolExecutor};
 
-use crate::checker::{Channel, Event, Tally, check, spawn};
-
-/// Any duration: no timed wait expires here.
-const LATER: Duration = Duration::from_secs(1000);
+use crate::checker::{Channel, Event, Tally, check, holding, spawn, wait_asleep};
 
 /// The order in which tasks begin. Its lock is not the checker's, so it adds no schedules.
 #[derive(Clone, Default)]
@@ -64,15 +60,6 @@ fn tasks_of_the_front_begin_in_their_order() {
         futures.into_iter().for_each(|future| future.result().unwrap());
         assert_eq!(order.noted(), [0, 1, 2, 3]);
     });
-}
-
-/// Returns a task that sets `begun`, and then holds its worker until the door is open.
-fn holding(begun: &Event, door: &Event) -> impl FnOnce() + Send + use<> {
-    let (begun, door) = (begun.clone(), door.clone());
-    move || {
-        begun.set();
-        door.wait();
-    }
 }
 
 #[test]
@@ -164,11 +151,8 @@ fn a_worker_that_sleeps_leaves_no_front_to_its_spare() {
         let (note, receiver, opened, inside) = (order.clone(), awaited.clone(), door.clone(), Arc::clone(&pool));
         let outer = pool.spawn(move || opened.wait());
         let first = pool.spawn(move || {
-            let mut inner: Future<()> = receiver.take();
-            // With a time limit, the worker does not run the task itself.
-            while let Err(again) = inner.result_timeout(LATER) {
-                inner = again;
-            }
+            let inner: Future<()> = receiver.take();
+            wait_asleep(inner).unwrap();
             note.note(100)();
             // Each call takes the lock, so that another worker may run in between.
             let _ = (inside.stats(), inside.stats());

@@ -1,16 +1,12 @@
 //! The inbox of a queue, where submitters leave tasks while no thread is needed for them.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use concurrent_futures::{Backend as _, Error, Executor as _, Future, ThreadPoolExecutor};
 
-use crate::checker::{Channel, Event, Tally, check, spawn};
+use crate::checker::{Channel, Event, Tally, check, holding, occupy, spawn, wait_asleep};
 
-/// Any duration: no timed wait expires here.
-const LATER: Duration = Duration::from_secs(1000);
-
-/// A pool of one worker, which is busy until the door is open. So the inbox is open.
+/// A pool whose only worker is busy until the door opens, so that its inbox is open.
 struct Busy {
     pool: Arc<ThreadPoolExecutor>,
     door: Event,
@@ -22,28 +18,6 @@ impl Busy {
         let pool = Arc::new(ThreadPoolExecutor::new(1));
         let (door, running) = occupy(&pool);
         Self { pool, door, running }
-    }
-}
-
-/// Makes the worker of a pool busy until the door is open.
-fn occupy(pool: &ThreadPoolExecutor) -> (Event, Future<()>) {
-    let (begun, door) = (Event::new(), Event::new());
-    let (begins, opened) = (begun.clone(), door.clone());
-    let running = pool.spawn(move || {
-        begins.set();
-        opened.wait();
-    });
-    begun.wait();
-    (door, running)
-}
-
-/// Waits for the outcome, with a time limit, so that a worker does not run the task itself.
-fn wait_asleep<T>(mut future: Future<T>) -> Result<T, Error> {
-    loop {
-        match future.result_timeout(LATER) {
-            Ok(outcome) => return outcome,
-            Err(again) => future = again,
-        }
     }
 }
 
@@ -82,27 +56,6 @@ fn push_into_the_inbox_against_a_worker_that_goes_to_sleep() {
         door.set();
         running.result().unwrap();
         assert_eq!(pending.result().unwrap(), 2);
-    });
-}
-
-/// The first worker to look finds both tasks, of which the second one needs the other worker.
-#[test]
-fn tasks_that_meet_are_left_in_the_inbox() {
-    check(2, || {
-        let pool = ThreadPoolExecutor::new(2);
-        // Both workers are there, and one of them looks for tasks or sleeps.
-        let (first, second) = (Event::new(), Event::new());
-        for _ in 0..2 {
-            let meet = |here: &Event, there: &Event| {
-                let (here, there) = (here.clone(), there.clone());
-                pool.spawn(move || {
-                    here.set();
-                    there.wait();
-                })
-            };
-            let both = [meet(&first, &second), meet(&second, &first)];
-            both.into_iter().for_each(|future| future.result().unwrap());
-        }
     });
 }
 
@@ -166,11 +119,7 @@ fn nothing_gets_into_the_inbox_of_a_closed_pool() {
     check(2, || {
         let Busy { pool, door, running } = Busy::new();
         let (begun, second) = (Event::new(), Event::new());
-        let (begins, opened) = (begun.clone(), second.clone());
-        let queued = pool.spawn(move || {
-            begins.set();
-            opened.wait();
-        });
+        let queued = pool.spawn(holding(&begun, &second));
         pool.close();
         let is_refused = || matches!(pool.spawn(|| ()).result(), Err(Error::ShutDown));
         assert!(is_refused());

@@ -31,7 +31,7 @@
 //! | push against a worker going to sleep | `queue::push_against_going_to_sleep`, `queue::two_pushes_against_going_to_sleep` |
 //! | two pushes, two workers (and no third) | `queue::two_clients_and_one_worker`, `queue::two_tasks_that_meet*`, `storm::four_tasks_that_meet` |
 //! | a worker that takes from the front of a long queue against another one, push, cancel, shutdown, a worker that sleeps | `front::*` |
-//! | a task that is left in the inbox against a worker that empties it, goes to sleep or waits, a second worker, cancel, close, shutdown, `stats`, another submitter | `inbox::*` |
+//! | a task that is left in the inbox against a worker that empties it, goes to sleep or waits, a second worker, cancel, close, shutdown, `stats`, another submitter | `inbox::*`, `queue::two_tasks_that_meet_after_sleep` |
 //! | keep-alive expiry against push, another expiry, a failed start | `queue::expiry_against_*` |
 //! | keep-alive expiry against claim, spare worker, close | `nesting::claim_against_expiry`, `nesting::spare_worker_against_expiry`, `ending::close_against_expiry` |
 //! | thread start failure against push, cancel, close | `queue::failed_start_*`, `ending::close_against_a_failed_start`, `storm::failed_starts_among_clients` |
@@ -84,7 +84,6 @@
 //!   are done by one thread of the worker. The two words of a slot do not depend on each other but for a halve.
 #![cfg(all(test, any(model = "loom", model = "shuttle")))]
 
-mod task;
 mod checker;
 mod chunks;
 mod ending;
@@ -101,4 +100,5 @@ mod slots;
 #[cfg(model = "shuttle")]
 mod storm;
 mod table;
+mod task;
 mod waiting;

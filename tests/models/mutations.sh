@@ -92,16 +92,16 @@ mutate front-filled-for-a-spare $queue 's/self\.blocked \+ self\.waiting == 0/tr
 mutate front-left-at-a-shutdown $ending 's/queue\.drain_front\(\);//'
 mutate front-drained-backwards $front 's/left\.into_iter\(\)\.rev\(\)/left.into_iter()/'
 mutate front-not-counted-when-drained $queue 's/self\.pending \+= self\.front\.drain/let _ = self.front.drain/'
-under shuttle inbox
-mutate inbox-open-at-sleep $pool 's/(queue\.idle \+= 1;\n\s+)queue\.shut_inbox_unless_attended\(\);/$1/'
-mutate inbox-open-beside-a-sleeper $pool 's/queue\.shut_inbox_unless_attended\(\);(\n\s+if let Some\(task\))/$1/'
+under shuttle inbox queue
+mutate inbox-open-at-sleep $pool 's/(queue\.idle \+= 1;\n\s+)queue\.shut_inbox_if_needed\(\);/$1/'
+mutate inbox-open-beside-a-sleeper $pool 's/queue\.shut_inbox_if_needed\(\);(\n\s+if let Some\(task\))/$1/'
 mutate inbox-open-before-a-start $queue 's/self\.workers >= self\.limit\(\)/true/'
 mutate inbox-open-at-a-wait $compensation 's/let mut queue = self\.lock\(\);\n(\s+queue\.arrive)/let mut queue = self.queue.lock();\n$1/'
 mutate inbox-open-at-a-close $ending 's/let mut queue = self\.lock\(\);\n(\s+queue\.closed)/let mut queue = self.queue.lock();\n$1/'
-mutate inbox-open-after-a-close $queue 's/if accepts && /if /'
+mutate inbox-open-after-a-close $queue 's/if self\.accepts_all\(\) && /if /'
 mutate inbox-left-at-a-shutdown $ending 's/let mut queue = self\.lock\(\);\n(\s+queue\.cancelling)/let mut queue = self.queue.lock();\n$1/'
-mutate inbox-not-counted $queue 's/self\.pending \+= (self\.inbox\.empty_into)/let _ = $1/'
-mutate inbox-shut-without-a-look $inbox 's/if !state\.is_open \{/if false {/'
+mutate inbox-not-counted $queue 's/self\.pending \+= (self\.inbox\.drain)/let _ = $1/'
+mutate push-into-a-shut-inbox $inbox 's/(self\.tasks\.lock\(\);\n\s+)if !self\.is_open\(\) \{/$1if false {/'
 under shuttle ending
 mutate close-wakes-no-worker $ending 's/(let last = queue\.is_last\(\);\n\s+drop\(queue\);\n\s+)self\.work\.notify_all\(\);/$1/'
 mutate leaver-wakes-no-worker $threads 's/if over \{/if false {/'

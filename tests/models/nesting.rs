@@ -2,16 +2,12 @@
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::time::Duration;
 
 use concurrent_futures::{
     Backend as _, Choices, Error, Executor as _, ReturnWhen, SharedFuture, ThreadPoolExecutor, as_completed, wait,
 };
 
-use crate::checker::{Event, Channel, Tally, block_on, check, check_choices, spawn};
-
-/// Any duration: the model chooses what expires.
-const LATER: Duration = Duration::from_secs(1000);
+use crate::checker::{Channel, Event, LATER, Tally, block_on, check, check_choices, spawn};
 
 fn shared_pool(workers: usize) -> (Arc<ThreadPoolExecutor>, Arc<ThreadPoolExecutor>) {
     let pool = Arc::new(ThreadPoolExecutor::new(workers));

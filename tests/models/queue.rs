@@ -2,27 +2,14 @@
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::time::Duration;
 
 use concurrent_futures::{Backend as _, Choices, Error, ThreadPoolExecutor};
 
-use crate::checker::{Event, Tally, check, check_choices, spawn};
-
-/// Any duration: the model chooses what expires.
-const LATER: Duration = Duration::from_secs(1000);
-
-/// Says that it is there and waits for the other: both must run at the same time.
-fn meet(here: &Event, there: &Event) -> impl FnOnce() + Send + use<> {
-    let (here, there) = (here.clone(), there.clone());
-    move || {
-        here.set();
-        there.wait();
-    }
-}
+use crate::checker::{Event, LATER, Tally, check, check_choices, holding, occupy, spawn};
 
 fn two_meet(pool: &ThreadPoolExecutor) {
     let (first, second) = (Event::new(), Event::new());
-    let futures = [pool.spawn(meet(&first, &second)), pool.spawn(meet(&second, &first))];
+    let futures = [pool.spawn(holding(&first, &second)), pool.spawn(holding(&second, &first))];
     for future in futures {
         future.result().unwrap();
     }
@@ -86,9 +73,9 @@ fn two_tasks_that_meet_from_two_clients() {
     check(2, || {
         let pool = Arc::new(ThreadPoolExecutor::new(2));
         let (first, second) = (Event::new(), Event::new());
-        let (client, task) = (Arc::clone(&pool), meet(&first, &second));
+        let (client, task) = (Arc::clone(&pool), holding(&first, &second));
         let client = spawn(move || client.spawn(task).result().unwrap());
-        pool.spawn(meet(&second, &first)).result().unwrap();
+        pool.spawn(holding(&second, &first)).result().unwrap();
         client.join().unwrap();
     });
 }
@@ -253,14 +240,6 @@ fn bounded() -> Arc<ThreadPoolExecutor> {
     Arc::new(ThreadPoolExecutor::builder().max_workers(1).max_pending(1).build().unwrap())
 }
 
-/// Occupies the only worker until the event.
-fn occupy(pool: &ThreadPoolExecutor) -> Event {
-    let (busy, gate) = (Event::new(), Event::new());
-    pool.spawn(meet(&busy, &gate)).detach();
-    busy.wait();
-    gate
-}
-
 #[test]
 fn blocked_submitter_against_start() {
     check(2, || {
@@ -277,7 +256,7 @@ fn blocked_submitter_against_start() {
 fn blocked_submitter_against_cancel() {
     check(3, || {
         let pool = bounded();
-        let gate = occupy(&pool);
+        let (gate, _) = occupy(&pool);
         let queued = pool.spawn(|| 1);
         let (client, submitted) = (Arc::clone(&pool), Event::new());
         let after = submitted.clone();
@@ -297,7 +276,7 @@ fn blocked_submitter_against_cancel() {
 fn blocked_submitter_against_close() {
     check(3, || {
         let pool = bounded();
-        let gate = occupy(&pool);
+        let (gate, _) = occupy(&pool);
         let queued = pool.spawn(|| 1);
         let client = Arc::clone(&pool);
         let client = spawn(move || client.spawn(|| 2).result());
@@ -313,7 +292,7 @@ fn blocked_submitter_against_close() {
 fn blocked_submitter_against_shutdown_now() {
     check(3, || {
         let pool = bounded();
-        let gate = occupy(&pool);
+        let (gate, _) = occupy(&pool);
         let queued = pool.spawn(|| 1);
         let client = Arc::clone(&pool);
         let client = spawn(move || client.spawn(|| 2).result());
@@ -344,7 +323,7 @@ fn blocked_submitter_against_a_failed_start() {
 fn two_blocked_submitters_against_cancel_and_start() {
     check(2, || {
         let pool = bounded();
-        let gate = occupy(&pool);
+        let (gate, _) = occupy(&pool);
         let queued = pool.spawn(|| 0);
         let clients: Vec<_> = (1..=2)
             .map(|value| {

@@ -8,10 +8,7 @@ use concurrent_futures::{
     Backend, Choices, Error, Executor as _, Future, Job, RetryOptions, Submitter, TaskOptions, ThreadPoolExecutor,
 };
 
-use crate::checker::{Channel, Tally, check, check_choices, spawn};
-
-/// Any duration: the model chooses what expires.
-const LATER: Duration = Duration::from_secs(1000);
+use crate::checker::{Channel, LATER, Tally, check, check_choices, spawn};
 
 fn once_more() -> RetryOptions {
     TaskOptions::new().retries(1).retry_if(|_| true)

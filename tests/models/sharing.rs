@@ -1,15 +1,11 @@
 //! Maps whose items the workers share: which worker takes which item, comes for the rest, and waits.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use concurrent_futures::{Backend as _, Choices, Error, Executor as _, MapOptions, ThreadPoolExecutor, promise};
 
-use crate::checker::{Channel, Event, Tally, check, check_choices, spawn};
+use crate::checker::{Channel, Event, LATER, Tally, check, check_choices, spawn};
 use crate::ending::broken_by_the_second_worker;
-
-/// Any duration: the model chooses what expires.
-const LATER: Duration = Duration::from_secs(1000);
 
 #[test]
 fn items_against_their_collector() {

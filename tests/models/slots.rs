@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use concurrent_futures::{Mailbox, Progress, TaskSlots};
 
-use crate::checker::{Mutex, Channel, check, check_choices, spawn};
+use crate::checker::{Channel, Mutex, check, check_choices, spawn};
 
 /// The slot of a task.
 pub(crate) const SLOT: u8 = 1;

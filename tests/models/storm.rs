@@ -4,14 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use concurrent_futures::{
-    Backend as _, Choices, Error, Executor as _, Outcome, ReturnWhen, MapOptions, TaskOptions, ThreadPoolExecutor, as_completed,
-    wait,
+    Backend as _, Choices, Error, Executor as _, MapOptions, Outcome, ReturnWhen, TaskOptions, ThreadPoolExecutor,
+    as_completed, wait,
 };
 
-use crate::checker::{Event, Tally, block_on, draw, sample, spawn};
-
-/// Any duration: the model chooses what expires.
-const LATER: Duration = Duration::from_secs(1000);
+use crate::checker::{Event, LATER, Tally, block_on, draw, sample, spawn};
 
 /// Timed waits expire at random, threads start.
 fn expire_at_random() {

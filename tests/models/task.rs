@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use concurrent_futures::{Backend, Error, Executor as _, FutureId, Job, Remote, Submitter, promise, try_all};
 
-use crate::checker::{Event, Channel, Tally, block_on, check, spawn};
+use crate::checker::{Channel, Event, Tally, block_on, check, spawn};
 
 #[test]
 fn cancel_against_start() {

@@ -1,14 +1,10 @@
 //! `wait`, `as_completed` and waits with a timeout: what registers against what ends.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use concurrent_futures::{Choices, Error, ReturnWhen, Waited, as_completed, promise, wait};
 
-use crate::checker::{check, check_choices, spawn};
-
-/// Any duration: the model chooses what expires.
-const LATER: Duration = Duration::from_secs(1000);
+use crate::checker::{LATER, check, check_choices, spawn};
 
 #[test]
 fn wait_against_finish() {

@@ -482,7 +482,7 @@ fn a_task_that_is_submitted_between_the_items_of_a_map_runs_between_them() {
         let mut between = None;
         let input = (0..1000).inspect(|n| {
             if *n == 500 {
-                // The only worker is in the first item, and has nothing to look for in the queue before the last one.
+                // The only worker stays in the first item until all are pulled, so it takes nothing from the queue meanwhile.
                 soon(&wait_for_it);
                 let noted = Arc::clone(&order);
                 between = Some(threads.spawn(move || noted.lock().unwrap().push(TASK)));

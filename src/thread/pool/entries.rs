@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::task::Runnable;
 use crate::ticket::Ticket;
 
-/// The number of tasks for which there may be memory without need.
+/// The capacity, in tasks, that an empty list may keep.
 const IDLE_CAPACITY: usize = 1 << 16;
 
 /// A queued task, and its place in the order.
@@ -175,7 +175,7 @@ impl Entries {
         std::mem::take(self).tasks
     }
 
-    /// Frees memory that a long queue has left, but none that the queued tasks need.
+    /// Frees capacity beyond [`IDLE_CAPACITY`] that the tasks do not need.
     pub(super) fn shrink(&mut self) {
         self.tasks.shrink_to(IDLE_CAPACITY);
         self.series.shrink_to(IDLE_CAPACITY);

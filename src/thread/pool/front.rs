@@ -1,7 +1,7 @@
 //! [`Front`]: the first tasks of a long queue, which workers take without the lock.
 //!
 //! A worker that takes a task from a long queue moves the tasks that follow into the front. Then it and all others take
-//! those first, one by one and in the same order. So a worker need not acquire the lock, which the submitters need, for
+//! those first, one by one and in the same order. So a worker need not acquire the lock, which submitters may need, for
 //! each task of a flood. Tasks begin in the order in which they would begin without a front: none of them waits for the
 //! one before it to end.
 //!

@@ -30,15 +30,16 @@ pub(super) fn set_coming() {
 /// The state of a pool. The table at the head of [`pool`](super) says who changes the counters.
 #[derive(Default)]
 pub(super) struct Queue {
-    /// The queued tasks behind the front, in the order of their tickets.
+    /// The queued tasks behind the front and before the inbox, in the order of their tickets.
     pub(super) tasks: Entries,
     /// The first queued tasks, if the queue was long.
     pub(super) front: Arc<Front>,
     /// The tickets of the first and the last task with which the front was last filled.
     pub(super) front_tickets: (Ticket, Ticket),
-    /// The last queued tasks, if it is open.
+    /// Where submitters leave the last tasks while it is open.
     pub(super) inbox: Arc<Inbox>,
-    /// `true` if tasks need room, so that all of them are submitted under the lock of the queue.
+    /// `true` if the number of pending tasks is limited. The inbox then stays shut: a submitter needs the lock to see
+    /// whether there is room.
     pub(super) is_bounded: bool,
     pub(super) dead: isize,
     pub(super) pending: isize,
@@ -83,8 +84,8 @@ pub(super) enum Action {
 
 impl Queue {
     pub(super) fn decide(&mut self) -> Action {
-        if self.is_attended() || self.is_empty() {
-            // A thread that is on its way decides again.
+        if self.wakes_no_thread() || self.is_empty() {
+            // A thread that is on its way decides again, or no thread can be added.
             return Action::Nothing;
         }
         if self.idle > 0 {
@@ -104,30 +105,36 @@ impl Queue {
         Action::Nothing
     }
 
-    /// Returns `true` if a further task needs no thread: one is on its way to the queue, or every worker is busy and there
-    /// may be no more of them.
-    pub(super) fn is_attended(&self) -> bool {
+    /// Returns `true` if a further task wakes or starts no thread: one is searching or was woken, or no worker is idle and
+    /// there may be no more of them.
+    pub(super) fn wakes_no_thread(&self) -> bool {
         self.searching || self.permits > 0 || (self.idle == 0 && self.workers >= self.limit())
     }
 
-    /// Shuts the inbox, and moves its tasks into the queue.
-    pub(super) fn shut_inbox(&mut self) {
-        self.pending += self.inbox.shut(&mut self.tasks).cast_signed();
+    /// Shuts the inbox, and moves its tasks into the queue. Returns their number.
+    pub(super) fn shut_inbox(&mut self) -> usize {
+        let count = self.inbox.shut(&mut self.tasks);
+        self.pending += count.cast_signed();
+        count
     }
 
-    /// Shuts the inbox if a further task may need a thread.
-    pub(super) fn shut_inbox_unless_attended(&mut self) {
-        if !self.is_attended() {
+    /// Shuts the inbox if a further task may wake or start a thread.
+    pub(super) fn shut_inbox_if_needed(&mut self) {
+        if !self.wakes_no_thread() {
             self.shut_inbox();
         }
     }
 
-    /// Opens the inbox if a further task needs no thread, and is accepted.
-    pub(super) fn open_inbox_if_attended(&self) {
-        let accepts = !self.is_bounded && !self.closed && !self.cancelling && self.broken.is_none();
-        if accepts && self.is_attended() {
+    /// Opens the inbox if a further task is accepted, and wakes and starts no thread.
+    pub(super) fn open_inbox_if_possible(&self) {
+        if self.accepts_all() && !self.is_bounded && self.wakes_no_thread() {
             self.inbox.open();
         }
+    }
+
+    /// Returns `true` if tasks are accepted from everybody.
+    fn accepts_all(&self) -> bool {
+        !self.closed && !self.cancelling && self.broken.is_none()
     }
 
     /// Stops counting the calling thread as coming, if it was.
@@ -153,19 +160,20 @@ impl Queue {
         usize::try_from(self.len().cast_signed() - self.dead).unwrap_or(0)
     }
 
-    /// Takes the first task, of the inbox if there is no other. If the queue is long and `may_fill` is `true`, moves those that follow into the front.
-    pub(super) fn pop(&mut self, may_fill: bool) -> Option<Arc<dyn Runnable>> {
+    /// Takes the first task. Moves the tasks of the inbox into the queue if no other is left. If the queue is long and not
+    /// bounded, moves the tasks that follow into the front.
+    pub(super) fn pop(&mut self) -> Option<Arc<dyn Runnable>> {
         if let Some(task) = self.front.take_locked() {
             // The caller subtracts each task from `pending`, and those of the front are not in it.
             self.pending += 1;
             return Some(task);
         }
         if self.tasks.is_empty() {
-            self.pending += self.inbox.empty_into(&mut self.tasks).cast_signed();
+            self.pending += self.inbox.drain(&mut self.tasks).cast_signed();
         }
         let (_, task) = self.tasks.pop_front()?;
         let all_awake = self.blocked + self.waiting == 0 && self.workers <= self.limit();
-        if may_fill
+        if !self.is_bounded
             && all_awake
             && let Some((count, first, last)) = self.front.fill(&mut self.tasks)
         {
@@ -182,12 +190,13 @@ impl Queue {
 
     /// Takes out all queued tasks.
     pub(super) fn take_all(&mut self) -> VecDeque<Arc<dyn Runnable>> {
+        debug_assert!(!self.inbox.is_open(), "tasks may be in the inbox");
         self.drain_front();
         self.tasks.take_all()
     }
 
-    /// Returns the ticket of the first queued task, or an earlier one if tasks were taken from the front since it was
-    /// filled.
+    /// Returns the ticket of the first queued task that is not in the inbox, or an earlier one if tasks were taken from the
+    /// front since it was filled.
     pub(super) fn earliest(&self) -> Ticket {
         if self.front.is_filled() {
             return self.front_tickets.0;
@@ -231,7 +240,7 @@ impl Queue {
     /// executor itself for example, may be pushed after the close while workers are left to run them.
     #[inline]
     pub(super) fn refusal(&self, is_accepted: impl Fn() -> bool) -> Option<Error> {
-        if !self.closed && !self.cancelling && self.broken.is_none() {
+        if self.accepts_all() {
             return None;
         }
         let is_late = self.closed && (self.workers == 0 || !is_accepted());

@@ -124,17 +124,17 @@ fn tasks_in_the_front_are_first_and_need_a_thread() {
     let mut queue = Queue { workers: 1, max_workers: 2, ..Queue::default() };
     let tickets = Tickets::default();
     tasks.iter().for_each(|task| queue.insert(tickets.next(), Arc::clone(task)));
-    let mut popped = vec![queue.pop(true).unwrap()];
+    let mut popped = vec![queue.pop().unwrap()];
     assert_eq!((queue.front.len(), queue.tasks.len(), queue.pending), (11, 8, -11));
     assert_eq!(queue.earliest(), queue.front_tickets.0);
     // One is taken without the lock, and one with it.
-    popped.extend([queue.front.take().unwrap(), queue.pop(true).unwrap()]);
+    popped.extend([queue.front.take().unwrap(), queue.pop().unwrap()]);
     queue.tasks.take_all();
     assert!(matches!(queue.decide(), Action::Start(..)), "nothing else is queued");
     // Items of a map that were pulled before these tasks come first.
     queue.insert(Ticket::FIRST, task(&pool));
     assert_eq!((queue.front.len(), queue.tasks.len(), queue.earliest()), (0, 10, Ticket::FIRST));
-    queue.pop(true);
+    queue.pop();
     popped.extend(queue.take_all());
     assert!(popped.iter().zip(&tasks).all(|(popped, task)| Arc::ptr_eq(popped, task)) && popped.len() == 12);
 }
@@ -146,7 +146,7 @@ fn a_dead_entry_is_uncounted_before_the_next_task() {
         let mut queue = pool.queue.lock();
         (queue.workers, queue.running, queue.dead) = (1, 1, 1);
         (0..20).for_each(|_| queue.insert(pool.tickets.next_locked(), task(&pool) as _));
-        queue.pop(true);
+        queue.pop();
     }
     let counts = || {
         let queue = pool.queue.lock();
