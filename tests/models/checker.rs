@@ -186,6 +186,12 @@ impl Tally {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Returns a task that adds one.
+    pub(crate) fn adding(&self) -> impl FnOnce() + Send + use<> {
+        let tally = self.clone();
+        move || tally.add()
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }

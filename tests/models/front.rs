@@ -108,12 +108,7 @@ fn cancel_against_a_worker_that_takes_from_the_front() {
     check(2, || {
         let pool = ThreadPoolExecutor::new(1);
         let ran = Tally::default();
-        let futures: Vec<_> = (0..3)
-            .map(|_| {
-                let ran = ran.clone();
-                pool.spawn(move || ran.add())
-            })
-            .collect();
+        let futures: Vec<_> = (0..3).map(|_| pool.spawn(ran.adding())).collect();
         let cancelled = futures.iter().filter(|future| future.cancel()).count();
         for future in futures {
             assert!(matches!(future.result(), Ok(()) | Err(Error::Cancelled)));
@@ -129,10 +124,7 @@ fn shutdown_now_against_a_worker_that_takes_from_the_front() {
     check(2, || {
         let pool = ThreadPoolExecutor::new(1);
         let ran = Tally::default();
-        let futures = [(); 4].map(|()| {
-            let ran = ran.clone();
-            pool.spawn(move || ran.add())
-        });
+        let futures = [(); 4].map(|()| pool.spawn(ran.adding()));
         pool.shutdown_now();
         let ended = futures.map(|future| future.result());
         assert!(ended.iter().all(|outcome| matches!(outcome, Ok(()) | Err(Error::Cancelled))));

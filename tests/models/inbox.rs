@@ -83,10 +83,7 @@ fn cancel_of_a_task_in_the_inbox_against_its_worker() {
     check(2, || {
         let Busy { pool, door, running } = Busy::new();
         let ran = Tally::default();
-        let futures = [(); 2].map(|()| {
-            let ran = ran.clone();
-            pool.spawn(move || ran.add())
-        });
+        let futures = [(); 2].map(|()| pool.spawn(ran.adding()));
         door.set();
         let cancelled = futures.iter().filter(|future| future.cancel()).count();
         for future in futures {
@@ -156,8 +153,8 @@ fn shutdown_now_against_push_into_the_inbox() {
     check(2, || {
         let Busy { pool, door, running } = Busy::new();
         let (client, ran) = (Arc::clone(&pool), Tally::default());
-        let runs = ran.clone();
-        let client = spawn(move || client.spawn(move || runs.add()).result());
+        let run = ran.adding();
+        let client = spawn(move || client.spawn(run).result());
         let opener = spawn(move || door.set());
         pool.shutdown_now();
         let outcome = client.join().unwrap();
