@@ -130,30 +130,25 @@ where
 
 impl<I: Iterator, R> Engine<'_, I, R> {
     /// Pulls input until the capacity is reached or the input ends. Input that may have no end is pulled only until the
-    /// time is up.
+    /// time is up. An item that is refused is the last one of a call: the caller sees the reason before more input is
+    /// pulled, which may have no end or may have to be waited for.
     ///
     /// If the input panics, what was pulled before is in flight, and a later call goes on with the input.
     pub(crate) fn pull(&mut self) {
         let Some(input) = &mut self.input else { return };
         let deadline = self.deadline.filter(|_| input.size_hint().1.is_none());
-        let mut has_ended = false;
-        while self.in_flight < self.capacity && !has_ended && !is_past(deadline) {
-            if const { is_large::<I::Item>() } {
+        let mut is_accepted = Some(true);
+        while is_accepted == Some(true) && self.in_flight < self.capacity && !is_past(deadline) {
+            is_accepted = if const { is_large::<I::Item>() } {
                 // Boxed directly from the input.
-                match input.next().map(Box::new) {
-                    Some(item) => self.runner.add_boxed(item),
-                    None => has_ended = true,
-                }
+                input.next().map(Box::new).map(|item| self.runner.add_boxed(item))
             } else {
-                match input.next() {
-                    Some(item) => self.runner.add(item),
-                    None => has_ended = true,
-                }
-            }
-            self.in_flight += usize::from(!has_ended);
-            self.pulled += usize::from(!has_ended);
+                input.next().map(|item| self.runner.add(item))
+            };
+            self.in_flight += usize::from(is_accepted.is_some());
+            self.pulled += usize::from(is_accepted.is_some());
         }
-        if has_ended {
+        if is_accepted.is_none() {
             self.input = None;
         }
         for range in self.runner.ranges() {

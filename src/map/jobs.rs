@@ -18,7 +18,7 @@ use super::runs::Order;
 use super::source::SharedItems;
 use crate::backend::{Backend, dispatch, submit};
 use crate::codec::Payload;
-use crate::error::{Decode, Error, Outcome, Part};
+use crate::error::{Decode, Error, Outcome, Part, Variant};
 use crate::future::Future;
 use crate::held::is_large;
 use crate::id::FutureId;
@@ -172,41 +172,45 @@ impl<'e, A, R> JobItems<'e, A, R> {
 }
 
 impl<A: Send + 'static, R: Send + 'static> JobItems<'_, A, R> {
-    /// Submits the items of the next range, if there are any.
-    fn submit_range(&mut self) {
+    /// Submits the items of the next range, if there are any. Returns `false` if the executor accepts nothing more.
+    fn submit_range(&mut self) -> bool {
         let (items, boxed) = (std::mem::take(&mut self.items), std::mem::take(&mut self.boxed));
         let (count, stop) = (items.len() + boxed.len(), Arc::clone(&self.stop));
-        if count > 0 {
-            let future = match boxed.is_empty() {
-                true => self.submit.many(items, stop),
-                false => self.submit.many_boxed(boxed, stop),
-            };
-            self.made.push_back(Box::new(Some(JobRange::Many(future, count))));
+        if count == 0 {
+            return true;
         }
+        let future = match boxed.is_empty() {
+            true => self.submit.many(items, stop),
+            false => self.submit.many_boxed(boxed, stop),
+        };
+        self.keep(JobRange::Many(future, count))
+    }
+
+    /// Keeps a range that was submitted. Returns `false` if the executor accepts nothing more.
+    fn keep(&mut self, range: JobRange<R>) -> bool {
+        let raised = range.awaited().0.snapshot().raised;
+        self.made.push_back(Box::new(Some(range)));
+        !matches!(raised, Some(Variant::ShutDown | Variant::Broken))
     }
 }
 
 impl<A: Send + 'static, R: Send + 'static> ItemRunner<A, R> for JobItems<'_, A, R> {
-    fn add(&mut self, item: A) {
+    fn add(&mut self, item: A) -> bool {
         if self.size == 1 {
-            self.made.push_back(Box::new(Some(JobRange::One(self.submit.one(item)))));
-            return;
+            let future = self.submit.one(item);
+            return self.keep(JobRange::One(future));
         }
         self.items.push(item);
-        if self.items.len() == self.size {
-            self.submit_range();
-        }
+        self.items.len() < self.size || self.submit_range()
     }
 
-    fn add_boxed(&mut self, item: Box<A>) {
+    fn add_boxed(&mut self, item: Box<A>) -> bool {
         if self.size == 1 {
-            self.made.push_back(Box::new(Some(JobRange::One(self.submit.one_boxed(item)))));
-            return;
+            let future = self.submit.one_boxed(item);
+            return self.keep(JobRange::One(future));
         }
         self.boxed.push(item);
-        if self.boxed.len() == self.size {
-            self.submit_range();
-        }
+        self.boxed.len() < self.size || self.submit_range()
     }
 
     fn ranges(&mut self) -> VecDeque<Box<dyn Collect<R>>> {

@@ -7,10 +7,11 @@ use super::range::Collect;
 
 /// Runs the items of one map.
 pub(crate) trait ItemRunner<A, R>: Send {
-    /// Adds an item, behind all items added before. Runs user code.
-    fn add(&mut self, item: A);
+    /// Adds an item, behind all items added before. Returns `false` if the executor accepts nothing more: the item has
+    /// ended with the reason. Runs user code.
+    fn add(&mut self, item: A) -> bool;
     /// As `add`, for items that are [large](crate::held::is_large). Runs user code.
-    fn add_boxed(&mut self, item: Box<A>);
+    fn add_boxed(&mut self, item: Box<A>) -> bool;
     /// Returns the ranges made since the last call, in input order. Every item that was added is in one of them or in
     /// an earlier one.
     fn ranges(&mut self) -> VecDeque<Box<dyn Collect<R>>>;

@@ -52,24 +52,28 @@ struct State<A, R> {
 }
 
 impl<A: Send + 'static, R: Send + 'static> InputBuffer<A, R> {
-    /// Adds an item, or ends it if the executor refuses it. Hands the buffered items over if there are as many as a
-    /// range should have, or none may be held back. May run user code. `generation` is that of the process whose
-    /// executor has the items: in a forked copy, nothing is done that could wait for a thread that does not exist.
-    pub(crate) fn add(&self, item: A, items: &dyn SharedItems<A, R>, generation: u32) {
+    /// Adds an item, or ends it and returns `false` if the executor refuses it. Hands the buffered items over if there
+    /// are as many as a range should have, or none may be held back. May run user code. `generation` is that of the
+    /// process whose executor has the items: in a forked copy, nothing is done that could wait for a thread that does
+    /// not exist.
+    pub(crate) fn add(&self, item: A, items: &dyn SharedItems<A, R>, generation: u32) -> bool {
         let is_lost = || fork::generation() != generation;
         let ticket = match items.admit() {
             Ok(ticket) => ticket,
             Err(error) => {
                 self.flush(items);
                 Self::end(self.state.lock(), vec![item], &error);
-                return;
+                return false;
             }
         };
         // Reading the generation may be a system call, so it is not read for each item, but before waiting for a lock
         // that another thread holds.
         let mut state = match self.state.try_lock() {
             Some(state) => state,
-            None if is_lost() => return drop_caught(item),
+            None if is_lost() => {
+                drop_caught(item);
+                return false;
+            }
             None => self.state.lock(),
         };
         if state.ticket != ticket {
@@ -84,6 +88,7 @@ impl<A: Send + 'static, R: Send + 'static> InputBuffer<A, R> {
         if (state.pulled.len() >= self.max_range || !items.may_hold_back()) && !is_lost() {
             Self::hand_over(state, items);
         }
+        true
     }
 
     /// Ends the buffered items with an error, and returns their number. Runs user code.
@@ -164,12 +169,12 @@ impl<A, R> Feeder<A, R> {
 }
 
 impl<A: Send + 'static, R: Send + 'static> ItemRunner<A, R> for Feeder<A, R> {
-    fn add(&mut self, item: A) {
-        self.items.input().add(item, &*self.items, self.generation);
+    fn add(&mut self, item: A) -> bool {
+        self.items.input().add(item, &*self.items, self.generation)
     }
 
-    fn add_boxed(&mut self, item: Box<A>) {
-        self.add(*item);
+    fn add_boxed(&mut self, item: Box<A>) -> bool {
+        self.add(*item)
     }
 
     fn ranges(&mut self) -> VecDeque<Box<dyn Collect<R>>> {

@@ -6,7 +6,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use concurrent_futures::{Backend, Error, Executor, MapOptions, ThreadPoolExecutor, promise};
+use concurrent_futures::{
+    Backend, Error, Executor, MapOptions, ProcessPoolExecutor, TaskOptions, ThreadPoolExecutor, promise,
+};
 
 use crate::support::{LONG, gate, occupy, panic_text, within};
 
@@ -315,5 +317,48 @@ fn endless_input_is_pulled_until_the_timeout() {
         assert!(before.iter().enumerate().all(|(at, outcome)| matches!(outcome, Ok(n) if *n as usize == at)));
         let unordered = timed.map_unordered(|n: u32| n, 0..);
         assert_eq!(unordered.filter(|(_, outcome)| matches!(outcome, Err(Error::Timeout(_)))).count(), 1);
+    });
+}
+
+/// Asserts that maps over endless input return, and go on to yield errors that are `expected`.
+fn assert_all_refused(executor: &impl Executor, expected: fn(&Error) -> bool) {
+    const LARGE: [[u64; 32]; 32] = [[7; 32]; 32];
+    let assert_expected = |outcome: Result<u64, Error>| assert!(outcome.as_ref().is_err_and(expected), "{outcome:?}");
+    executor.map(|n| n, endless(7)).take(10).for_each(assert_expected);
+    executor.map(|[[n, ..], ..]: [[u64; 32]; 32]| n, endless(LARGE)).take(10).for_each(assert_expected);
+    for size in [1, 3] {
+        let chunks = executor.with(MapOptions::new().chunk_size(size));
+        chunks.map(|n| n, endless(7)).take(10).for_each(assert_expected);
+        chunks.map(|[[n, ..], ..]: [[u64; 32]; 32]| n, endless(LARGE)).take(10).for_each(assert_expected);
+    }
+    let retried = executor.with(TaskOptions::new().retries(2));
+    retried.map(|n| n, endless(7)).take(10).for_each(assert_expected);
+    for (nth, (position, outcome)) in executor.map_unordered(|n| n, endless(7)).take(10).enumerate() {
+        assert_eq!(position, nth);
+        assert_expected(outcome);
+    }
+}
+
+/// Returns input that has no end, and panics when far more of it is pulled than is taken.
+fn endless<T: Clone>(item: T) -> impl Iterator<Item = T> {
+    let mut pulled = 0;
+    std::iter::repeat(item).inspect(move |_| {
+        pulled += 1;
+        assert!(pulled < 1000, "input is pulled although each item is refused");
+    })
+}
+
+#[test]
+fn a_map_whose_items_are_refused_does_not_pull_endless_input() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(2);
+        threads.shutdown();
+        assert_all_refused(&threads, |error| matches!(error, Error::ShutDown));
+        let broken = ThreadPoolExecutor::builder().max_workers(1).initializer(|| panic!("no worker")).build().unwrap();
+        broken.spawn(|| ()).wait();
+        assert_all_refused(&broken, |error| matches!(error, Error::Broken(_)));
+        let processes = ProcessPoolExecutor::new(1);
+        processes.shutdown();
+        assert_all_refused(&processes, |error| matches!(error, Error::ShutDown));
     });
 }
