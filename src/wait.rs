@@ -4,6 +4,8 @@
 //! are in one file.
 #![forbid(unsafe_code)]
 
+pub(crate) mod hastened;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -105,20 +107,21 @@ pub(crate) fn wait_for(future: &(impl Sealed + ?Sized), timeout: Option<Duration
 /// done.
 ///
 /// A worker that waits without a deadline runs the task itself if the task is in the queue of its own executor. If it
-/// cannot, another worker has to run it, and a spare worker keeps the executor going.
+/// cannot, another worker has to run it next, and a spare worker keeps the executor going.
 #[track_caller]
 pub(crate) fn wait_until(future: &(impl Sealed + ?Sized), deadline: Option<Instant>) -> bool {
     owner::assert_may_block();
     let Some(owner) = owner::current() else {
         return future.awaited().0.sleep(deadline);
     };
-    let mut need = BlockReason::Worker;
-    if deadline.is_none() {
+    let need = if deadline.is_some() {
+        hasten(future, &owner)
+    } else {
         match claim(&future.runnable().0, &owner) {
-            Some(reason) if !is_done(future) => need = reason,
+            Some(need) if !is_done(future) => need,
             _ => return true,
         }
-    }
+    };
     let _compensation = CompensationGuard::new(Some(owner), need);
     future.awaited().0.sleep(deadline)
 }
@@ -162,6 +165,30 @@ fn claim_inputs(task: &Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>) -> BlockRe
         open.pop();
     }
     reason
+}
+
+/// Has the next free worker first run a task that this worker is about to wait for, or what that needs, as far as it is in
+/// the queue of this thread's executor.
+///
+/// Otherwise a spare worker would begin the first task in the queue. If that waits too, and so do those behind it, each
+/// would get a spare worker of its own before any of the tasks that they wait for runs.
+///
+/// Returns what this worker needs of others while it waits.
+pub(crate) fn hasten(future: &(impl Sealed + ?Sized), owner: &Arc<dyn TaskOwner>) -> BlockReason {
+    let mut need = BlockReason::Progress;
+    let mut open = vec![future.runnable().0];
+    // Inputs that are shared lead to a task by many ways.
+    let mut seen = HashSet::new();
+    while let Some(task) = open.pop() {
+        let inputs = task.inputs();
+        if inputs.is_empty() || seen.insert(task.id()) {
+            if task.hasten(Arc::clone(&task), owner) {
+                need = BlockReason::Worker;
+            }
+            open.extend(inputs);
+        }
+    }
+    need
 }
 
 /// Lets a poll of `.await` on a worker run the task if it is in the queue of the worker's own executor.
@@ -284,19 +311,17 @@ fn block<W: Waitable>(futures: &[W], deadline: Option<Instant>, return_when: Ret
     if deadline.is_none() {
         assert_not_itself(futures.iter());
     }
-    let mut need = BlockReason::Worker;
-    if let Some(owner) = &owner
-        && deadline.is_none()
-        && return_when == ReturnWhen::AllCompleted
-    {
-        need = BlockReason::Progress;
-        for future in futures {
-            if claim(&future.runnable().0, owner) == Some(BlockReason::Worker) {
-                need = BlockReason::Worker;
+    let mut need = BlockReason::Progress;
+    if let Some(owner) = &owner {
+        if deadline.is_none() && return_when == ReturnWhen::AllCompleted {
+            let needs = futures.iter().filter_map(|future| claim(&future.runnable().0, owner));
+            need = needs.fold(need, Ord::max);
+            if set.is_satisfied() {
+                return;
             }
-        }
-        if set.is_satisfied() {
-            return;
+        } else {
+            // The first one last, so that it is run first.
+            need = futures.iter().rev().map(|future| hasten(future, owner)).fold(need, Ord::max);
         }
     }
     let _compensation = CompensationGuard::new(owner, need);

@@ -40,9 +40,11 @@ use crate::options::MapOptions;
 use crate::outcomes::Outcomes;
 use crate::task::listener::Key;
 use crate::task::owner;
+use crate::task::roles::BlockReason;
 use crate::task::state::wait_for_itself;
 use crate::unwind::{Caught, drop_caught};
 use crate::wait::deadline;
+use crate::wait::hastened::Hastened;
 
 pub(crate) struct Engine<'e, I: Iterator, R> {
     /// `None` once the input has ended, or when no more is wanted.
@@ -53,6 +55,7 @@ pub(crate) struct Engine<'e, I: Iterator, R> {
     ranges: VecDeque<Option<Placed<R>>>,
     /// The number of ranges before those in `ranges`.
     ranges_before: usize,
+    hastened: Hastened,
     /// The number of items in all ranges so far, including those before `ranges`.
     ranged: usize,
     arrivals: Arrivals,
@@ -115,6 +118,7 @@ where
             order,
             ranges: VecDeque::new(),
             ranges_before: 0,
+            hastened: Hastened::nothing(),
             ranged: 0,
             arrivals: Arrivals { queue: CompletionQueue::new(), last: None },
             capacity,
@@ -195,6 +199,10 @@ impl<I: Iterator, R> Engine<'_, I, R> {
             note_found(run.1.len());
             return Some(run);
         }
+        if self.deadline.is_some() {
+            // Without one, this worker runs the ranges itself.
+            self.hasten();
+        }
         self.ranges.front()?.as_ref()?.range.wait(self.deadline);
         Some(self.take(key).unwrap_or_else(|| (0, Outcomes::new())))
     }
@@ -216,9 +224,8 @@ impl<I: Iterator, R> Engine<'_, I, R> {
 
     /// Blocks until a range has outcomes to take. Returns `None` if the time is up.
     #[track_caller]
-    fn next_arrival(&self) -> Option<Key> {
-        let queue = &self.arrivals.queue;
-        if let Some(key) = queue.look(self.deadline) {
+    fn next_arrival(&mut self) -> Option<Key> {
+        if let Some(key) = self.arrivals.queue.look(self.deadline) {
             return Some(key);
         }
         owner::assert_may_block();
@@ -230,7 +237,13 @@ impl<I: Iterator, R> Engine<'_, I, R> {
                 wait_for_itself(id);
             }
         }
-        queue.sleep(self.deadline)
+        let need = self.hasten();
+        self.arrivals.queue.sleep(self.deadline, need)
+    }
+
+    /// Has workers run first what this worker is about to wait for. Returns what it needs of them.
+    fn hasten(&mut self) -> BlockReason {
+        self.hastened.update(&self.ranges, self.ranges_before, |placed, worker| placed.range.hasten(worker))
     }
 
     /// As [`next`](Self::next) for outcomes in any order, but has the task woken when there are some.
@@ -249,7 +262,8 @@ impl<I: Iterator, R> Engine<'_, I, R> {
             if self.ranges.is_empty() && self.input.is_none() {
                 return Poll::Ready(None);
             }
-            match self.arrivals.queue.poll(context) {
+            let need = self.hasten();
+            match self.arrivals.queue.poll(context, need) {
                 Poll::Ready(key) => self.arrivals.last = Some(key),
                 Poll::Pending => {
                     if let Some(deadline) = self.deadline {

@@ -31,9 +31,10 @@ use crate::task::listener::{Key, Listen, Listener};
 use crate::task::new_task;
 use crate::task::owner::{self, Sharing};
 use crate::task::owner_ref::OwnerRef;
+use crate::task::roles::{BlockReason, TaskOwner};
 use crate::unwind::drop_caught;
 use crate::wait::sealed::{Lent, Owned, Sealed};
-use crate::wait::{Waitable, is_done, wait_until};
+use crate::wait::{Waitable, hasten, is_done, wait_until};
 
 /// Submits calls of one function.
 pub(crate) trait Submit<A, R>: Send {
@@ -320,6 +321,10 @@ impl<R: Send> Collect<R> for Option<JobRange<R>> {
     fn runs_here(&self) -> Option<FutureId> {
         let task = self.as_ref()?.awaited().0;
         task.runs_here().then(|| task.id())
+    }
+
+    fn hasten(&self, worker: &Arc<dyn TaskOwner>) -> BlockReason {
+        self.as_ref().map_or(BlockReason::Progress, |range| hasten(range, worker))
     }
 
     fn cancel(&self) {

@@ -32,7 +32,7 @@ use crate::outcomes::Outcomes;
 use crate::sync::{Condvar, Mutex, MutexGuard, elapsed};
 use crate::task::listener::{Key, Listen};
 use crate::task::owner::{self, CompensationGuard, Ended};
-use crate::task::roles::BlockReason;
+use crate::task::roles::{BlockReason, TaskOwner};
 use crate::task::snapshot::End;
 
 /// The number of items that must have been taken before their duration is known. A model has few items, which take no
@@ -41,6 +41,8 @@ const SAMPLE: usize = if cfg!(any(model = "loom", model = "shuttle")) { 1 } else
 
 /// Items that are not taken, in order.
 pub(crate) trait Items {
+    /// What a worker that waits for such items needs of the other workers of its pool.
+    const NEED: BlockReason;
     fn count(&self) -> usize;
     fn nothing() -> Self;
     /// Drops the items. Runs user code.
@@ -73,6 +75,9 @@ pub(crate) trait Collect<R>: Send {
     fn runs_here(&self) -> Option<FutureId> {
         None
     }
+    /// Has the next free worker run the range's task first, if that is in this worker's queue. Returns what this worker
+    /// needs of others while it waits.
+    fn hasten(&self, worker: &Arc<dyn TaskOwner>) -> BlockReason;
     /// Cancels the items that have not begun, unless the executor does that. Runs user code.
     fn cancel(&self) {}
 }
@@ -347,8 +352,7 @@ impl<S: Items + Send, R: Send> Collect<R> for Arc<Range<S, R>> {
 
     fn wait(&self, deadline: Option<Instant>) {
         owner::assert_may_block();
-        // A worker that sleeps here may wait for an item that only another worker can take.
-        let _compensation = owner::current().map(|owner| CompensationGuard::new(Some(owner), BlockReason::Worker));
+        let _compensation = CompensationGuard::new(owner::current(), S::NEED);
         let part = self.awaited();
         if !look(deadline, || part.is_ready()) {
             part.sleep(deadline);
@@ -362,6 +366,10 @@ impl<S: Items + Send, R: Send> Collect<R> for Arc<Range<S, R>> {
         }
         state.listener = Some((listener, key));
         self.tell(state);
+    }
+
+    fn hasten(&self, _: &Arc<dyn TaskOwner>) -> BlockReason {
+        S::NEED
     }
 
     fn unfinished(&self) -> usize {

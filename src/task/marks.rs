@@ -15,6 +15,8 @@ pub(super) enum Mark {
     Aborted = 4,
     /// The task has options. Most tasks have none, and need not be locked to find that out.
     HasOptions = 8,
+    /// The task was moved ahead in its executor's queue, because a worker waits for it.
+    Hastened = 16,
 }
 
 /// The marks of a task. None of them is ever removed. A thread that reads more of the task because of a mark takes the
@@ -43,7 +45,7 @@ mod tests {
 
     #[test]
     fn marks_do_not_replace_one_another() {
-        let all = [Mark::Released, Mark::Seen, Mark::Aborted, Mark::HasOptions];
+        let all = [Mark::Released, Mark::Seen, Mark::Aborted, Mark::HasOptions, Mark::Hastened];
         let marks = Marks::new();
         for (count, mark) in all.into_iter().enumerate() {
             assert!(!marks.has(mark));

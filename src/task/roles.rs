@@ -69,8 +69,10 @@ pub(crate) trait Runnable: Awaited + AnyFormat {
     /// or `None` if the caller does not know it.
     fn run(&self, me: Arc<dyn Runnable>, here: Option<&Arc<dyn TaskOwner>>) -> Ran;
     /// Runs the task here if it is in this executor's queue, has no time limit, and half of this thread's stack is
-    /// left.
+    /// left. Otherwise [hastens](Self::hasten) it.
     fn claim(&self, me: Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>) -> Claim;
+    /// Has the next free worker run the task first, if it is in this executor's queue. Returns `true` if it is.
+    fn hasten(&self, me: Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>) -> bool;
     /// Returns the tasks that must be done before this one starts, if it is [held back](super::after) until then.
     fn inputs(&self) -> Vec<Arc<dyn Runnable>>;
     fn start(&self) -> bool;
@@ -173,9 +175,9 @@ pub(crate) trait TaskOwner: Send + Sync {
     /// Called when a waiter has claimed a pending task: its entry in the queue is dead. `task` is the address of the
     /// task.
     fn claimed(&self, _task: *const ()) {}
-    /// Called when a waiter has too little stack left to run a pending task: the next free worker should run that task
-    /// first.
-    fn hasten(&self, _task: *const ()) {}
+    /// Called when a worker is about to wait for a queued task that it does not run itself: the next free worker should
+    /// run that task first. Called once for each task.
+    fn hasten(&self, _task: Arc<dyn Runnable>) {}
     /// Called when a claimed task has ended.
     fn claim_ended(&self, _ran: Ran) {}
     /// Returns the time limit of each of its tasks.
@@ -199,12 +201,12 @@ pub(crate) trait TaskOwner: Send + Sync {
     }
 }
 
-/// What a worker that goes to sleep needs of the other workers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a worker that goes to sleep needs of the other workers. The greater need includes the lesser one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum BlockReason {
-    /// Another worker must take a task from the queue: the pool has one more worker meanwhile.
-    Worker,
     /// A task that was started elsewhere must make progress. It may need a queued task as well, so the workers must not
     /// all be asleep.
     Progress,
+    /// Another worker must take a task from the queue: the pool has one more worker meanwhile.
+    Worker,
 }

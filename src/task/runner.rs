@@ -227,12 +227,9 @@ where
         if !own || !(is_here || matches!(inner.phase, Phase::PendingElsewhere(_))) {
             return Claim::Elsewhere;
         }
-        if limit(inner.more.options(), &**owner).is_some() {
-            return Claim::NeedsWorker;
-        }
-        if is_here && !stack::has_half() {
+        if limit(inner.more.options(), &**owner).is_some() || (is_here && !stack::has_half()) {
             drop(inner);
-            owner.hasten(Arc::as_ptr(&me).cast());
+            self.hasten(me, owner);
             return Claim::NeedsWorker;
         }
         let Some((call, released)) = inner.take_call_to_run() else {
@@ -245,6 +242,17 @@ where
         let span = started.and_then(|started| started.run(owner.kind(), self.name().as_deref()));
         owner.claim_ended(self.perform(me, call, None, span));
         Claim::Done
+    }
+
+    fn hasten(&self, me: Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>) -> bool {
+        let inner = self.inner.lock();
+        let is_queued = matches!(inner.phase, Phase::Pending(..)) && inner.is_owned_by(owner);
+        if is_queued && !self.marks.has(Mark::Hastened) {
+            self.marks.add(Mark::Hastened);
+            drop(inner);
+            owner.hasten(me);
+        }
+        is_queued
     }
 
     fn inputs(&self) -> Vec<Arc<dyn Runnable>> {

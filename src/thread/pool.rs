@@ -42,7 +42,7 @@
 //! | `blocked` | a worker that sleeps until another one has taken a queued task | its wake-up |
 //! | `waiting` | a worker that sleeps until a task that was started elsewhere has ended | its wake-up |
 //! | `pending` | push under the lock; draining or shutting the inbox; draining the front | filling the front; the task leaving `Pending`: start, claim, cancel, refusal; once for each task |
-//! | `dead` | a claim or cancellation of a queued task | popping or sweeping its entry |
+//! | `dead` | a claim or cancellation of a queued task; hastening one, which gives it a second entry | popping or sweeping the entry of a task that is not pending |
 //!
 //! `pending` is exact in a bounded queue, which uses neither front nor inbox. Without a bound, the pop counts as the start, which saves a
 //! lock, and is undone if the task did not start. The tasks in the front and in the inbox are not in it;
@@ -212,7 +212,7 @@ impl Pool {
 
     /// Stores what threads read that do not hold the lock.
     fn show(&self, queue: &Queue) {
-        self.length.store(queue.tasks.len(), Ordering::Relaxed);
+        self.length.store(queue.behind_front(), Ordering::Relaxed);
         self.earliest.show(queue.earliest());
     }
 
@@ -414,7 +414,7 @@ impl Pool {
                 queue.idle -= 1;
                 continue;
             }
-            queue.tasks.shrink();
+            queue.shrink();
             let until = deadline(self.settings.keep_alive);
             let mut expired = false;
             loop {

@@ -75,6 +75,66 @@ fn hasten_against_pop_and_cancel() {
     });
 }
 
+/// A task is hastened by one worker and claimed by another one.
+#[test]
+fn hasten_against_claim() {
+    check_choices(2, 1, |expiring| {
+        Choices { expiring, ..Choices::default() }.make();
+        let (inside, pool) = shared_pool(2);
+        let ran = Tally::default();
+        let run = ran.adding();
+        let outer = pool.spawn(move || {
+            let channel = Channel::new();
+            let taken = channel.clone();
+            let claiming = inside.spawn(move || {
+                let inner: SharedFuture<()> = taken.take();
+                inner.wait();
+            });
+            let inner = inside.spawn(run).share();
+            channel.put(inner.clone());
+            inner.wait_timeout(LATER);
+            claiming.result().unwrap();
+        });
+        outer.result().unwrap();
+        assert_eq!(ran.count(), 1);
+        assert_eq!(pool.spawn(|| 1).result().unwrap(), 1);
+        assert_eq!(pool.stats().pending, 0);
+    });
+}
+
+/// What a worker has hastened runs, or is cancelled, and its second entry keeps nothing going.
+#[test]
+fn hasten_against_shutdown_now() {
+    check(3, || {
+        let (inside, pool) = shared_pool(1);
+        let outer = pool.spawn(move || as_completed([inside.spawn(|| 1)]).next().unwrap().result());
+        pool.shutdown_now();
+        match outer.result() {
+            Ok(inner) => assert!(matches!(inner, Ok(1) | Err(Error::Cancelled | Error::ShutDown)), "{inner:?}"),
+            Err(error) => assert!(matches!(error, Error::Cancelled), "{error}"),
+        }
+        assert_eq!((pool.stats().pending, pool.stats().workers), (0, 0));
+    });
+}
+
+/// A task before it in the queue needs what a worker waits for, which the pool cannot know.
+#[test]
+fn what_is_hastened_runs_before_the_first_in_the_queue() {
+    check(3, || {
+        let (inside, pool) = shared_pool(1);
+        let outer = pool.spawn(move || {
+            let ran = Event::new();
+            let happens = ran.clone();
+            let before = inside.spawn(move || ran.wait());
+            let inner = as_completed([inside.spawn(move || happens.set())]).next().unwrap();
+            inner.result().unwrap();
+            before
+        });
+        outer.result().unwrap().result().unwrap();
+        assert_eq!(pool.stats().pending, 0);
+    });
+}
+
 /// No thread can be started for what a worker cannot run itself.
 #[test]
 fn hasten_where_no_thread_can_be_started() {

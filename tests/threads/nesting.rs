@@ -1,7 +1,7 @@
 //! Tasks that submit to their own executor and wait: at any depth, in any way, on one worker.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Barrier, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -493,5 +493,153 @@ fn tasks_that_wait_for_children_of_each_other_end() {
             })
         });
         assert_eq!(parents.map(|parent| parent.result().unwrap()), [6, 12]);
+    });
+}
+
+/// In a pool of one worker, a task waits in this way for others. Before them in the queue is a task that waits for all of
+/// them outside the pool's knowledge, so it must not be what the spare worker begins.
+fn wait_for_what_is_behind(count: u32, way: fn(&Threads, Vec<Future<u32>>)) {
+    in_time(move || {
+        let threads = one_worker();
+        let own = Arc::clone(&threads);
+        let outer = threads.spawn(move || {
+            let (send, ran) = channel();
+            let before = own.spawn(move || ran.iter().take(count as usize).collect::<Vec<_>>());
+            let awaited = (0..count).map(|n| {
+                let send = send.clone();
+                own.spawn(move || {
+                    send.send(n).unwrap();
+                    n
+                })
+            });
+            let awaited: Vec<_> = awaited.collect();
+            // They need not be the last ones either.
+            let behind: Vec<_> = (0..2000).map(|n| own.spawn(move || n)).collect();
+            way(&own, awaited);
+            (before, behind)
+        });
+        let (before, behind) = outer.result().unwrap();
+        assert!(before.result().unwrap().into_iter().eq(0..count), "in their own order");
+        assert!(behind.into_iter().map(|future| future.result().unwrap()).eq(0..2000));
+        let stats = threads.stats();
+        assert_eq!(stats.pending, 0);
+    });
+}
+
+#[test]
+fn what_a_worker_waits_for_with_a_time_limit_runs_first() {
+    wait_for_what_is_behind(1, |_, mut awaited| {
+        awaited.remove(0).result_timeout(LONG).unwrap().unwrap();
+    });
+}
+
+#[test]
+fn what_a_worker_polls_runs_first() {
+    wait_for_what_is_behind(1, |_, awaited| while !awaited[0].wait_timeout(Duration::from_micros(100)) {});
+}
+
+#[test]
+fn all_that_a_worker_waits_for_with_a_time_limit_runs_first() {
+    wait_for_what_is_behind(2, |_, awaited| {
+        assert_eq!(wait(awaited, LONG, ReturnWhen::AllCompleted).done.len(), 2);
+    });
+}
+
+#[test]
+fn the_first_that_a_worker_waits_for_runs_first() {
+    wait_for_what_is_behind(2, |_, mut awaited| {
+        while !awaited.is_empty() {
+            awaited = wait(awaited, None, ReturnWhen::FirstCompleted).not_done;
+        }
+    });
+}
+
+#[test]
+fn what_a_worker_takes_as_completed_runs_first() {
+    wait_for_what_is_behind(2, |_, awaited| {
+        let mut all = as_completed([]);
+        awaited.into_iter().for_each(|future| all.push(future));
+        assert_eq!(all.count(), 2);
+    });
+}
+
+#[test]
+fn inputs_of_what_a_worker_waits_for_run_first() {
+    wait_for_what_is_behind(2, |threads, awaited| {
+        let sum = threads.submit_after(awaited, |all| all.iter().sum::<u32>());
+        assert_eq!(sum.result_timeout(LONG).unwrap().unwrap(), 1);
+    });
+}
+
+/// As `wait_for_what_is_behind`, for two items of a map.
+fn map_what_is_behind(way: fn(&Threads, fn(&Sender<u32>, u32) -> u32, Sender<u32>)) {
+    in_time(move || {
+        let threads = one_worker();
+        let own = Arc::clone(&threads);
+        let outer = threads.spawn(move || {
+            let (send, ran) = channel();
+            let before = own.spawn(move || ran.iter().take(2).collect::<Vec<_>>());
+            way(
+                &own,
+                |send, n| {
+                    send.send(n).unwrap();
+                    n
+                },
+                send,
+            );
+            before
+        });
+        assert_eq!(outer.result().unwrap().result().unwrap(), [1, 2], "in their own order");
+    });
+}
+
+#[test]
+fn items_of_a_map_in_a_worker_run_first() {
+    map_what_is_behind(|threads, item, send| {
+        let limited = threads.with(MapOptions::new().timeout(LONG));
+        assert_eq!(limited.map(move |n| item(&send, n), [1, 2]).map(Result::unwrap).sum::<u32>(), 3);
+    });
+    map_what_is_behind(|threads, item, send| {
+        assert_eq!(threads.map_unordered(move |n| item(&send, n), [1, 2]).count(), 2);
+    });
+}
+
+#[test]
+fn what_a_worker_waits_for_runs_first_if_it_has_a_time_limit() {
+    in_time(|| {
+        let threads = one_worker();
+        let own = Arc::clone(&threads);
+        let outer = threads.spawn(move || {
+            let (send, ran) = channel();
+            let before = own.spawn(move || ran.recv().unwrap());
+            let limited = own.with(TaskOptions::new().time_limit(LONG));
+            limited.spawn(move || send.send(7).unwrap()).result().unwrap();
+            before
+        });
+        assert_eq!(outer.result().unwrap().result().unwrap(), 7);
+    });
+}
+
+#[test]
+fn no_count_is_left_of_tasks_that_were_awaited_in_many_ways() {
+    in_time(|| {
+        let threads = one_worker();
+        let own = Arc::clone(&threads);
+        let outer = threads.spawn(move || {
+            let awaited: Vec<_> = (0..300).map(|n| own.spawn(move || n)).collect();
+            let short = Duration::from_nanos(1);
+            // All of them are moved ahead, and then some are cancelled, and some are run here.
+            let awaited = wait(awaited, short, ReturnWhen::AllCompleted).not_done;
+            awaited.iter().step_by(3).for_each(|future| _ = future.cancel());
+            awaited.into_iter().rev().step_by(2).filter(|future| future.error().is_none()).count()
+        });
+        outer.result().unwrap();
+        // The entries that are left are dead: each task that follows needs a worker.
+        for _ in 0..3 {
+            threads.spawn(|| ()).result().unwrap();
+            let stats = threads.stats();
+            assert_eq!(stats.pending, 0, "{stats:?}");
+        }
+        threads.shutdown();
     });
 }

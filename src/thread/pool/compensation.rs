@@ -122,10 +122,10 @@ impl TaskOwner for Pool {
         drop(swept);
     }
 
-    fn hasten(&self, cell: *const ()) {
+    fn hasten(&self, task: Arc<dyn Runnable>) {
         if !self.is_copy() {
             let mut queue = self.lock();
-            queue.hasten(cell);
+            queue.hasten(task);
             self.release(queue, Action::Nothing);
         }
     }

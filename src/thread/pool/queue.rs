@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::counts::Counts;
-use super::entries::Entries;
+use super::entries::{Entries, IDLE_CAPACITY};
 use super::expired::ExpiredTasks;
 use super::front::Front;
 use super::inbox::Inbox;
@@ -38,6 +38,9 @@ pub(super) struct Queue {
     pub(super) front_tickets: (Ticket, Ticket),
     /// Where submitters leave the last tasks while it is open.
     pub(super) inbox: Arc<Inbox>,
+    /// Second entries of queued tasks that sleeping workers wait for. The last one is taken first, before all other tasks,
+    /// so a deep task ends before the next one begins.
+    pub(super) hastened: Vec<Arc<dyn Runnable>>,
     /// `true` if the number of pending tasks is limited. The inbox then stays shut: a submitter needs the lock to see
     /// whether there is room.
     pub(super) is_bounded: bool,
@@ -146,12 +149,17 @@ impl Queue {
     }
 
     fn is_empty(&self) -> bool {
-        self.tasks.is_empty() && self.front.len() == 0
+        self.len() == 0
     }
 
-    /// Returns the number of queued tasks, dead entries included. Some of the front may be taken meanwhile.
+    /// Returns the number of entries, dead ones included. Some of the front may be taken meanwhile.
     fn len(&self) -> usize {
-        self.front.len() + self.tasks.len()
+        self.front.len() + self.behind_front()
+    }
+
+    /// Returns the number of entries that are not in the front or in the inbox.
+    pub(super) fn behind_front(&self) -> usize {
+        self.hastened.len() + self.tasks.len()
     }
 
     /// Returns the number of queued tasks that need a thread. Dead entries that a worker has just popped stay
@@ -163,6 +171,9 @@ impl Queue {
     /// Takes the first task. Moves the tasks of the inbox into the queue if no other is left. If the queue is long and not
     /// bounded, moves the tasks that follow into the front.
     pub(super) fn pop(&mut self) -> Option<Arc<dyn Runnable>> {
+        if let Some(task) = self.hastened.pop() {
+            return Some(task);
+        }
         if let Some(task) = self.front.take_locked() {
             // The caller subtracts each task from `pending`, and those of the front are not in it.
             self.pending += 1;
@@ -192,12 +203,17 @@ impl Queue {
     pub(super) fn take_all(&mut self) -> VecDeque<Arc<dyn Runnable>> {
         debug_assert!(!self.inbox.is_open(), "tasks may be in the inbox");
         self.drain_front();
-        self.tasks.take_all()
+        let mut tasks = self.tasks.take_all();
+        tasks.extend(self.hastened.drain(..));
+        tasks
     }
 
     /// Returns the ticket of the first queued task that is not in the inbox, or an earlier one if tasks were taken from the
     /// front since it was filled.
     pub(super) fn earliest(&self) -> Ticket {
+        if !self.hastened.is_empty() {
+            return Ticket::FIRST;
+        }
         if self.front.is_filled() {
             return self.front_tickets.0;
         }
@@ -277,28 +293,30 @@ impl Queue {
         self.tasks.insert(ticket, task);
     }
 
-    /// Moves a task to the head of the queue if it is among the newest, as is a task that was submitted to be waited
-    /// for. So a deep task ends before the next one begins. A task that is not found keeps its place, which costs
-    /// threads but delays nothing.
-    pub(super) fn hasten(&mut self, cell: *const ()) {
-        const NEAR: usize = 1024;
-        self.drain_front();
-        let is_it = |task: &Arc<dyn Runnable>| Arc::as_ptr(task).cast::<()>() == cell;
-        if let Some(back) = self.tasks.iter().rev().take(NEAR).position(is_it)
-            && let Some(task) = self.tasks.remove(self.tasks.len() - 1 - back)
-        {
-            self.tasks.push_front(Ticket::FIRST, task);
-        }
+    /// Has the next free worker take this queued task first. It gets a second entry, because it may be anywhere in the
+    /// queue: whichever of the two is taken first runs it, so one of them needs no thread, and counts as dead from now on.
+    pub(super) fn hasten(&mut self, task: Arc<dyn Runnable>) {
+        self.hastened.push(task);
+        self.dead += 1;
     }
 
-    /// Removes the dead entries behind the front if they outnumber the living.
+    /// Frees capacity that is not needed.
+    pub(super) fn shrink(&mut self) {
+        self.tasks.shrink();
+        self.hastened.shrink_to(IDLE_CAPACITY);
+    }
+
+    /// Removes the dead entries behind the front if they outnumber the living. Second entries do not count here: one of
+    /// the two entries of a task is never removed before the task is taken.
     pub(super) fn sweep(&mut self) -> Vec<Arc<dyn Runnable>> {
         const FEW: isize = 64;
-        if self.dead <= FEW || 2 * self.dead <= self.tasks.len().cast_signed() {
+        let dead = self.dead - self.hastened.len().cast_signed();
+        if dead <= FEW || 2 * dead <= self.tasks.len().cast_signed() {
             return Vec::new();
         }
-        let dead = self.tasks.retain(|task| task.is_waiting());
-        self.dead -= dead.len().cast_signed();
-        dead
+        let mut swept = self.tasks.retain(|task| task.is_waiting());
+        swept.extend(self.hastened.extract_if(.., |task| !task.is_waiting()));
+        self.dead -= swept.len().cast_signed();
+        swept
     }
 }

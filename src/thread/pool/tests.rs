@@ -71,23 +71,43 @@ fn no_worker_is_woken_while_one_is_on_its_way() {
 #[test]
 fn hastened_tasks_come_first_and_the_last_one_before_them() {
     let pool = Pool::new(settings(1));
-    let tasks: Vec<Arc<dyn Runnable>> = (0..2000).map(|_| task(&pool) as _).collect();
-    let mut queue = Queue::default();
+    let tasks: Vec<Arc<dyn Runnable>> = (0..20).map(|_| task(&pool) as _).collect();
+    let mut queue = Queue { workers: 1, max_workers: 1, ..Queue::default() };
     let tickets = Tickets::default();
     tasks.iter().for_each(|task| queue.insert(tickets.next(), Arc::clone(task)));
-    let cell = |n: usize| Arc::as_ptr(&tasks[n]).cast::<()>();
-    let is_first = |queue: &Queue, n: usize| Arc::ptr_eq(queue.tasks.iter().next().unwrap(), &tasks[n]);
-    for n in [1999, 1000, 1000] {
-        queue.hasten(cell(n));
-        assert!(is_first(&queue, n));
+    let mut popped = vec![queue.pop().unwrap()];
+    // One that is in the front, and two behind it.
+    for n in [3, 15, 18] {
+        queue.hasten(Arc::clone(&tasks[n]));
     }
-    // Too far from the end, so it keeps its place.
-    queue.hasten(cell(10));
-    assert!(is_first(&queue, 1000) && queue.tasks.len() == 2000);
-    // A later task is inserted behind them.
-    queue.insert(tickets.next(), task(&pool));
-    assert!(is_first(&queue, 1000));
-    assert!(std::iter::from_fn(|| queue.tasks.pop_front()).is_sorted_by_key(|(ticket, _)| ticket));
+    assert_eq!((queue.earliest(), queue.dead), (Ticket::FIRST, 3));
+    popped.extend(std::iter::from_fn(|| queue.pop()));
+    let order: Vec<_> =
+        popped.iter().map(|task| tasks.iter().position(|other| Arc::ptr_eq(task, other)).unwrap()).collect();
+    assert_eq!(order[..6], [0, 18, 15, 3, 1, 2]);
+    assert!(order[4..].is_sorted(), "their second entries are where they were: {order:?}");
+}
+
+#[test]
+fn entries_of_hastened_tasks_are_swept_once_they_are_done() {
+    let pool = Pool::new(settings(1));
+    let tasks: Vec<_> = (0..100).map(|_| task(&pool)).collect();
+    let mut queue = Queue::default();
+    let tickets = Tickets::default();
+    tasks.iter().for_each(|task| queue.insert(tickets.next(), Arc::clone(task) as _));
+    tasks.iter().for_each(|task| queue.hasten(Arc::clone(task) as _));
+    assert!(queue.sweep().is_empty() && queue.dead == 100, "each of them waits");
+    let (done, waiting) = tasks.split_at(70);
+    for task in done {
+        assert!(task.withdraw());
+        queue.dead += 1;
+    }
+    assert_eq!(queue.sweep().len(), 140);
+    assert_eq!((queue.dead, queue.hastened.len(), queue.tasks.len()), (30, 30, 30));
+    let left = queue.take_all();
+    assert!(
+        left.iter().zip(waiting.iter().chain(waiting)).all(|(left, task)| left.id() == task.id()) && left.len() == 60
+    );
 }
 
 #[test]

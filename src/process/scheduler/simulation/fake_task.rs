@@ -181,6 +181,9 @@ impl Runnable for FakeTask {
     fn claim(&self, _: Arc<dyn Runnable>, _: &Arc<dyn TaskOwner>) -> Claim {
         unreachable!()
     }
+    fn hasten(&self, _: Arc<dyn Runnable>, _: &Arc<dyn TaskOwner>) -> bool {
+        unreachable!()
+    }
     fn encode(&self) -> Result<Encoded, Error> {
         unreachable!()
     }
