@@ -280,7 +280,8 @@ pub trait Executor: Backend {
     /// later ones are still being pulled, so the input iterator may be slow and may wait for results of earlier items.
     /// An item that fails yields an `Err`; the others still run. Dropping the iterator cancels the items that have not
     /// started. Items that are pulled after a shutdown each yield [`Error::ShutDown`](crate::Error::ShutDown), so a
-    /// loop over infinite input has to check for it.
+    /// loop over infinite input has to check for it. Once an item is refused like that, the rest of the input is pulled
+    /// only as results are taken.
     ///
     /// A pool starts tasks in the order of submission. An item counts as submitted when it is pulled from the input, so
     /// all items that a map pulled before it returned run before tasks that are submitted afterwards. Items that are

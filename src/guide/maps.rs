@@ -86,7 +86,9 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! An item that is pulled after a shutdown is `Err(Error::ShutDown)`. A loop over infinite input has to end there.
+//! An item that is pulled after a shutdown is `Err(Error::ShutDown)`. A loop over infinite input has to end there. With or
+//! without a `buffer_size`, a map pulls no further than to the first such item until you take results, so you see the
+//! reason although the input goes on.
 //!
 //! # A time for the whole map
 //!

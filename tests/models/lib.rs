@@ -38,7 +38,8 @@
 //! | full queue against start, cancel, close, shutdown, failed start, claim, breakdown | `queue::blocked_submitter_*`, `queue::two_blocked_submitters_*`, `nesting::claim_makes_room_*`, `ending::broken_against_a_blocked_submitter`, `storm::a_full_queue_*` |
 //! | claim against pop, cancel, abort, push, a wake, another claim | `nesting::claim_against_*`, `nesting::two_claims_of_one_task`, `storm::cancels_claims_and_pops` |
 //! | nested submit and wait | `nesting::nested_*`, `storm::deep_nesting`, `storm::nesting_in_every_way` |
-//! | waits where too little of the stack is left | `nesting::levels_on_stacks_*`, `nesting::hasten_*` |
+//! | waits where too little of the stack is left | `nesting::levels_on_stacks_*`, `nesting::hasten_where_*` |
+//! | a task that is hastened against pop, claim, cancel, shutdown | `nesting::hasten_against_*`, `nesting::what_is_hastened_*`, `nesting::spare_worker_for_*` |
 //! | spare worker coming and going, against push, failed start, breakdown, close, another one | `nesting::spare_worker_*` |
 //! | close against push, sleep, wake | `ending::close_against_push`, `ending::close_against_going_to_sleep`, `ending::close_against_two_sleepers`, `ending::close_against_a_wake`, `ending::close_against_a_sleeper_that_is_needed`, `ending::detach_against_queued_tasks` |
 //! | close against nested submit | `ending::close_against_nested_*`, `storm::tasks_that_submit_while_closing` |
