@@ -20,7 +20,6 @@ use crate::fork;
 use crate::look::note_found;
 use crate::task::listener::{Key, Listen, Listener, ListenerKey};
 use crate::task::owner;
-use crate::task::roles::BlockReason;
 use crate::wait::hastened::Hastened;
 use crate::wait::{Waitable, assert_not_itself, deadline, hasten, is_done};
 use queue::CompletionQueue;
@@ -60,7 +59,7 @@ pub fn as_completed<W: Waitable>(futures: impl IntoIterator<Item = W>) -> AsComp
     let all = AsCompleted {
         handed_in,
         first_key: 0,
-        hastened: Hastened::nothing(),
+        hastened: Hastened::default(),
         remaining: total,
         total,
         were_done: were_done.into_iter(),
@@ -180,16 +179,16 @@ impl<W: Waitable> AsCompleted<W> {
         if deadline.is_none() && owner::current().is_some() {
             assert_not_itself(self.unfinished());
         }
-        let need = self.hasten();
-        match self.completions.sleep(deadline, need) {
+        self.hasten();
+        match self.completions.sleep(deadline) {
             Some(key) => Ok(self.take(key)),
             None => Err(()),
         }
     }
 
-    /// Has workers run first what this worker is about to wait for. Returns what it needs of them.
-    fn hasten(&mut self) -> BlockReason {
-        self.hastened.update(&self.handed_in, self.first_key, hasten)
+    /// Has workers run first what this worker is about to wait for.
+    fn hasten(&mut self) {
+        self.hastened.update(&self.handed_in, self.first_key, hasten);
     }
 
     /// Takes the next future that is done, or has the task woken when there is one.
@@ -206,8 +205,8 @@ impl<W: Waitable> AsCompleted<W> {
             blocking::note_poll();
             return Poll::Ready(self.take(key));
         }
-        let need = self.hasten();
-        self.completions.poll(context, need).map(|key| self.take(key))
+        self.hasten();
+        self.completions.poll(context).map(|key| self.take(key))
     }
 
     /// Looks at every future. Doing so ends the tasks that were lost in a fork of the process, so that their futures

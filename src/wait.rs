@@ -114,14 +114,16 @@ pub(crate) fn wait_until(future: &(impl Sealed + ?Sized), deadline: Option<Insta
     let Some(owner) = owner::current() else {
         return future.awaited().0.sleep(deadline);
     };
-    let need = if deadline.is_some() {
-        hasten(future, &owner)
-    } else {
+    let mut need = BlockReason::Worker;
+    if deadline.is_none() {
         match claim(&future.runnable().0, &owner) {
-            Some(need) if !is_done(future) => need,
+            Some(reason) if !is_done(future) => need = reason,
             _ => return true,
         }
-    };
+    }
+    if need == BlockReason::Worker {
+        hasten(future, &owner);
+    }
     let _compensation = CompensationGuard::new(Some(owner), need);
     future.awaited().0.sleep(deadline)
 }
@@ -172,23 +174,17 @@ fn claim_inputs(task: &Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>) -> BlockRe
 ///
 /// Otherwise a spare worker would begin the first task in the queue. If that waits too, and so do those behind it, each
 /// would get a spare worker of its own before any of the tasks that they wait for runs.
-///
-/// Returns what this worker needs of others while it waits.
-pub(crate) fn hasten(future: &(impl Sealed + ?Sized), owner: &Arc<dyn TaskOwner>) -> BlockReason {
-    let mut need = BlockReason::Progress;
+pub(crate) fn hasten(future: &(impl Sealed + ?Sized), owner: &Arc<dyn TaskOwner>) {
     let mut open = vec![future.runnable().0];
     // Inputs that are shared lead to a task by many ways.
     let mut seen = HashSet::new();
     while let Some(task) = open.pop() {
         let inputs = task.inputs();
         if inputs.is_empty() || seen.insert(task.id()) {
-            if task.hasten(Arc::clone(&task), owner) {
-                need = BlockReason::Worker;
-            }
+            task.hasten(Arc::clone(&task), owner);
             open.extend(inputs);
         }
     }
-    need
 }
 
 /// Lets a poll of `.await` on a worker run the task if it is in the queue of the worker's own executor.
@@ -201,6 +197,9 @@ pub(crate) fn claim_polled(future: &impl Sealed) -> Option<Arc<CompensationGuard
     }
     let owner = owner::current()?;
     let need = claim(&future.runnable().0, &owner)?;
+    if need == BlockReason::Worker {
+        hasten(future, &owner);
+    }
     (!is_done(future)).then(|| owner::compensate_await(&owner, need))
 }
 
@@ -311,18 +310,26 @@ fn block<W: Waitable>(futures: &[W], deadline: Option<Instant>, return_when: Ret
     if deadline.is_none() {
         assert_not_itself(futures.iter());
     }
-    let mut need = BlockReason::Progress;
-    if let Some(owner) = &owner {
-        if deadline.is_none() && return_when == ReturnWhen::AllCompleted {
-            let needs = futures.iter().filter_map(|future| claim(&future.runnable().0, owner));
-            need = needs.fold(need, Ord::max);
-            if set.is_satisfied() {
-                return;
+    let mut need = BlockReason::Worker;
+    if let Some(owner) = &owner
+        && deadline.is_none()
+        && return_when == ReturnWhen::AllCompleted
+    {
+        need = BlockReason::Progress;
+        for future in futures {
+            if claim(&future.runnable().0, owner) == Some(BlockReason::Worker) {
+                need = BlockReason::Worker;
             }
-        } else {
-            // The first one last, so that it is run first.
-            need = futures.iter().rev().map(|future| hasten(future, owner)).fold(need, Ord::max);
         }
+        if set.is_satisfied() {
+            return;
+        }
+    }
+    if let Some(owner) = &owner
+        && need == BlockReason::Worker
+    {
+        // The first one last, so that it is run first.
+        futures.iter().rev().for_each(|future| hasten(future, owner));
     }
     let _compensation = CompensationGuard::new(owner, need);
     set.sleep(deadline);

@@ -70,22 +70,20 @@ impl CompletionQueue {
         self.try_take()
     }
 
-    /// Takes a key if there is one. Otherwise has the task woken when there is one. `need` is what a polling worker needs of
-    /// others until then.
+    /// Takes a key if there is one. Otherwise has the task woken when there is one.
     #[cfg(feature = "stream")]
-    pub(crate) fn poll(&self, context: &Context<'_>, need: BlockReason) -> Poll<Key> {
+    pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<Key> {
         blocking::note_poll();
         if let Some(key) = self.try_take() {
             return Poll::Ready(key);
         }
-        self.listener.poll.set(context, need);
+        self.listener.poll.set(context);
         self.try_take().map_or(Poll::Pending, Poll::Ready)
     }
 
-    /// Blocks until there is a key, and takes it. Returns `None` if the deadline has passed. `need` is what a worker needs
-    /// of others meanwhile.
-    pub(crate) fn sleep(&self, deadline: Option<Instant>, need: BlockReason) -> Option<Key> {
-        let _compensation = CompensationGuard::new(owner::current(), need);
+    /// Blocks until there is a key, and takes it. Returns `None` if the deadline has passed.
+    pub(crate) fn sleep(&self, deadline: Option<Instant>) -> Option<Key> {
+        let _compensation = CompensationGuard::new(owner::current(), BlockReason::Worker);
         match deadline {
             // Never disconnected: the listener holds the sender.
             None => self.keys.recv().ok(),

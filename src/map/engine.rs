@@ -40,7 +40,6 @@ use crate::options::MapOptions;
 use crate::outcomes::Outcomes;
 use crate::task::listener::Key;
 use crate::task::owner;
-use crate::task::roles::BlockReason;
 use crate::task::state::wait_for_itself;
 use crate::unwind::{Caught, drop_caught};
 use crate::wait::deadline;
@@ -118,7 +117,7 @@ where
             order,
             ranges: VecDeque::new(),
             ranges_before: 0,
-            hastened: Hastened::nothing(),
+            hastened: Hastened::default(),
             ranged: 0,
             arrivals: Arrivals { queue: CompletionQueue::new(), last: None },
             capacity,
@@ -237,13 +236,13 @@ impl<I: Iterator, R> Engine<'_, I, R> {
                 wait_for_itself(id);
             }
         }
-        let need = self.hasten();
-        self.arrivals.queue.sleep(self.deadline, need)
+        self.hasten();
+        self.arrivals.queue.sleep(self.deadline)
     }
 
-    /// Has workers run first what this worker is about to wait for. Returns what it needs of them.
-    fn hasten(&mut self) -> BlockReason {
-        self.hastened.update(&self.ranges, self.ranges_before, |placed, worker| placed.range.hasten(worker))
+    /// Has workers run first what this worker is about to wait for.
+    fn hasten(&mut self) {
+        self.hastened.update(&self.ranges, self.ranges_before, |placed, worker| placed.range.hasten(worker));
     }
 
     /// As [`next`](Self::next) for outcomes in any order, but has the task woken when there are some.
@@ -262,8 +261,8 @@ impl<I: Iterator, R> Engine<'_, I, R> {
             if self.ranges.is_empty() && self.input.is_none() {
                 return Poll::Ready(None);
             }
-            let need = self.hasten();
-            match self.arrivals.queue.poll(context, need) {
+            self.hasten();
+            match self.arrivals.queue.poll(context) {
                 Poll::Ready(key) => self.arrivals.last = Some(key),
                 Poll::Pending => {
                     if let Some(deadline) = self.deadline {

@@ -31,7 +31,7 @@ use crate::task::listener::{Key, Listen, Listener};
 use crate::task::new_task;
 use crate::task::owner::{self, Sharing};
 use crate::task::owner_ref::OwnerRef;
-use crate::task::roles::{BlockReason, TaskOwner};
+use crate::task::roles::TaskOwner;
 use crate::unwind::drop_caught;
 use crate::wait::sealed::{Lent, Owned, Sealed};
 use crate::wait::{Waitable, hasten, is_done, wait_until};
@@ -323,8 +323,10 @@ impl<R: Send> Collect<R> for Option<JobRange<R>> {
         task.runs_here().then(|| task.id())
     }
 
-    fn hasten(&self, worker: &Arc<dyn TaskOwner>) -> BlockReason {
-        self.as_ref().map_or(BlockReason::Progress, |range| hasten(range, worker))
+    fn hasten(&self, worker: &Arc<dyn TaskOwner>) {
+        if let Some(range) = self {
+            hasten(range, worker);
+        }
     }
 
     fn cancel(&self) {

@@ -46,7 +46,7 @@ use crate::sync::atomic::AtomicBool;
 use crate::task::call::Call;
 use crate::task::function::caught;
 use crate::task::owner::{Ended, Shared, Sharing};
-use crate::task::roles::{BlockReason, TaskOwner};
+use crate::task::roles::TaskOwner;
 use crate::task::trace::{Caller, in_scope_of};
 use crate::task::{Runnable, TaskHandle, new_task};
 use crate::ticket::Ticket;
@@ -59,9 +59,6 @@ const MOST: usize = 1024;
 const QUICK: Duration = Duration::from_micros(1);
 
 impl<A> Items for vec::IntoIter<A> {
-    /// They may belong to the worker's own pool, and then only another worker can take them.
-    const NEED: BlockReason = BlockReason::Worker;
-
     fn count(&self) -> usize {
         self.len()
     }

@@ -41,8 +41,6 @@ const SAMPLE: usize = if cfg!(any(model = "loom", model = "shuttle")) { 1 } else
 
 /// Items that are not taken, in order.
 pub(crate) trait Items {
-    /// What a worker that waits for such items needs of the other workers of its pool.
-    const NEED: BlockReason;
     fn count(&self) -> usize;
     fn nothing() -> Self;
     /// Drops the items. Runs user code.
@@ -75,9 +73,8 @@ pub(crate) trait Collect<R>: Send {
     fn runs_here(&self) -> Option<FutureId> {
         None
     }
-    /// Has the next free worker run the range's task first, if that is in this worker's queue. Returns what this worker
-    /// needs of others while it waits.
-    fn hasten(&self, worker: &Arc<dyn TaskOwner>) -> BlockReason;
+    /// Has the next free worker run the range's task first, if it has one, and that is in this worker's queue.
+    fn hasten(&self, _worker: &Arc<dyn TaskOwner>) {}
     /// Cancels the items that have not begun, unless the executor does that. Runs user code.
     fn cancel(&self) {}
 }
@@ -352,7 +349,8 @@ impl<S: Items + Send, R: Send> Collect<R> for Arc<Range<S, R>> {
 
     fn wait(&self, deadline: Option<Instant>) {
         owner::assert_may_block();
-        let _compensation = CompensationGuard::new(owner::current(), S::NEED);
+        // A worker that sleeps here may wait for an item that only another worker can take.
+        let _compensation = owner::current().map(|owner| CompensationGuard::new(Some(owner), BlockReason::Worker));
         let part = self.awaited();
         if !look(deadline, || part.is_ready()) {
             part.sleep(deadline);
@@ -366,10 +364,6 @@ impl<S: Items + Send, R: Send> Collect<R> for Arc<Range<S, R>> {
         }
         state.listener = Some((listener, key));
         self.tell(state);
-    }
-
-    fn hasten(&self, _: &Arc<dyn TaskOwner>) -> BlockReason {
-        S::NEED
     }
 
     fn unfinished(&self) -> usize {

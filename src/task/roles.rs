@@ -69,10 +69,10 @@ pub(crate) trait Runnable: Awaited + AnyFormat {
     /// or `None` if the caller does not know it.
     fn run(&self, me: Arc<dyn Runnable>, here: Option<&Arc<dyn TaskOwner>>) -> Ran;
     /// Runs the task here if it is in this executor's queue, has no time limit, and half of this thread's stack is
-    /// left. Otherwise [hastens](Self::hasten) it.
+    /// left.
     fn claim(&self, me: Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>) -> Claim;
-    /// Has the next free worker run the task first, if it is in this executor's queue. Returns `true` if it is.
-    fn hasten(&self, me: Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>) -> bool;
+    /// Has the next free worker run the task first, if it is in this executor's queue.
+    fn hasten(&self, me: Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>);
     /// Returns the tasks that must be done before this one starts, if it is [held back](super::after) until then.
     fn inputs(&self) -> Vec<Arc<dyn Runnable>>;
     fn start(&self) -> bool;
@@ -201,12 +201,12 @@ pub(crate) trait TaskOwner: Send + Sync {
     }
 }
 
-/// What a worker that goes to sleep needs of the other workers. The greater need includes the lesser one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What a worker that goes to sleep needs of the other workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BlockReason {
+    /// Another worker must take a task from the queue: the pool has one more worker meanwhile.
+    Worker,
     /// A task that was started elsewhere must make progress. It may need a queued task as well, so the workers must not
     /// all be asleep.
     Progress,
-    /// Another worker must take a task from the queue: the pool has one more worker meanwhile.
-    Worker,
 }

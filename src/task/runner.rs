@@ -228,8 +228,6 @@ where
             return Claim::Elsewhere;
         }
         if limit(inner.more.options(), &**owner).is_some() || (is_here && !stack::has_half()) {
-            drop(inner);
-            self.hasten(me, owner);
             return Claim::NeedsWorker;
         }
         let Some((call, released)) = inner.take_call_to_run() else {
@@ -244,7 +242,7 @@ where
         Claim::Done
     }
 
-    fn hasten(&self, me: Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>) -> bool {
+    fn hasten(&self, me: Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>) {
         let inner = self.inner.lock();
         let is_queued = matches!(inner.phase, Phase::Pending(..)) && inner.is_owned_by(owner);
         if is_queued && !self.marks.has(Mark::Hastened) {
@@ -252,7 +250,6 @@ where
             drop(inner);
             owner.hasten(me);
         }
-        is_queued
     }
 
     fn inputs(&self) -> Vec<Arc<dyn Runnable>> {

@@ -353,20 +353,23 @@ impl Tasks {
             return self.end_lost();
         }
         let owner = owner::current();
-        let mut need = BlockReason::Progress;
+        let mut left = Vec::new();
         // Not in a callback, where the tasks could not block to wait for others.
         if let Some(owner) = &owner
             && owner::may_block()
         {
             while let Some(task) = self.next_pending() {
                 if task.claim(Arc::clone(&task), owner) == Claim::NeedsWorker {
-                    need = BlockReason::Worker;
+                    left.push(task);
                 }
             }
+            // The first one last, so that it is run first.
+            left.iter().rev().for_each(|task| task.hasten(Arc::clone(task), owner));
         }
         if self.open.load(Ordering::Acquire) == 0 {
             return;
         }
+        let need = if left.is_empty() { BlockReason::Progress } else { BlockReason::Worker };
         let _compensation = CompensationGuard::new(owner, need);
         let mut state = self.state.lock();
         while self.open.load(Ordering::Acquire) > 0 {

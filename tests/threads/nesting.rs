@@ -611,12 +611,36 @@ fn what_a_worker_waits_for_runs_first_if_it_has_a_time_limit() {
         let own = Arc::clone(&threads);
         let outer = threads.spawn(move || {
             let (send, ran) = channel();
-            let before = own.spawn(move || ran.recv().unwrap());
+            let before = own.spawn(move || ran.iter().take(2).collect::<Vec<_>>());
             let limited = own.with(TaskOptions::new().time_limit(LONG));
-            limited.spawn(move || send.send(7).unwrap()).result().unwrap();
+            let awaited = [1, 2].map(|n| {
+                let send = send.clone();
+                limited.spawn(move || send.send(n).unwrap())
+            });
+            wait(awaited, None, ReturnWhen::AllCompleted);
             before
         });
-        assert_eq!(outer.result().unwrap().result().unwrap(), 7);
+        assert_eq!(outer.result().unwrap().result().unwrap(), [1, 2], "in their own order");
+    });
+}
+
+#[test]
+fn tasks_of_a_scope_in_a_worker_run_first_if_they_have_time_limits() {
+    in_time(|| {
+        let threads = one_worker();
+        let own = Arc::clone(&threads);
+        let outer = threads.spawn(move || {
+            let (send, ran) = channel();
+            let before = own.spawn(move || ran.iter().take(2).collect::<Vec<_>>());
+            own.with(TaskOptions::new().time_limit(LONG)).scope(|scope| {
+                for n in [1, 2] {
+                    let send = send.clone();
+                    scope.spawn(move || send.send(n).unwrap()).detach();
+                }
+            });
+            before
+        });
+        assert_eq!(outer.result().unwrap().result().unwrap(), [1, 2], "in their own order");
     });
 }
 

@@ -25,9 +25,9 @@ impl Poll {
         }
     }
 
-    pub(super) fn set(&self, context: &Context<'_>, need: BlockReason) {
+    pub(super) fn set(&self, context: &Context<'_>) {
         let owner = owner::current().filter(|_| owner::may_block());
-        let spare = owner.map(|owner| owner::compensate_await(&owner, need));
+        let spare = owner.map(|owner| owner::compensate_await(&owner, BlockReason::Worker));
         let poll = (context.waker().clone(), spare);
         let replaced = self.0.lock().replace(poll);
         drop_caught(replaced);

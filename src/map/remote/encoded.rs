@@ -7,7 +7,6 @@ use crate::error::Error;
 use crate::items::Attached;
 use crate::map::range::Items;
 use crate::task::encoded::ItemOffsets;
-use crate::task::roles::BlockReason;
 
 /// Encoded arguments that are not taken.
 #[derive(Default)]
@@ -23,8 +22,6 @@ pub(super) struct Encoded {
 }
 
 impl Items for Encoded {
-    const NEED: BlockReason = BlockReason::Progress;
-
     fn count(&self) -> usize {
         self.ends.len() - self.next
     }

@@ -181,7 +181,7 @@ impl Runnable for FakeTask {
     fn claim(&self, _: Arc<dyn Runnable>, _: &Arc<dyn TaskOwner>) -> Claim {
         unreachable!()
     }
-    fn hasten(&self, _: Arc<dyn Runnable>, _: &Arc<dyn TaskOwner>) -> bool {
+    fn hasten(&self, _: Arc<dyn Runnable>, _: &Arc<dyn TaskOwner>) {
         unreachable!()
     }
     fn encode(&self) -> Result<Encoded, Error> {
