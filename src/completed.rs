@@ -188,7 +188,9 @@ impl<W: Waitable> AsCompleted<W> {
 
     /// Has workers run first what this worker is about to wait for.
     fn hasten(&mut self) {
-        self.hastened.update(&self.handed_in, self.first_key, hasten);
+        if let Some(new) = self.hastened.added(&self.handed_in, self.first_key) {
+            hasten(new.futures, &new.owner, new.turn);
+        }
     }
 
     /// Takes the next future that is done, or has the task woken when there is one.

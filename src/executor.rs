@@ -276,14 +276,14 @@ pub trait Executor: Backend {
 
     /// Calls `function` on every argument, and yields the outcomes in input order.
     ///
-    /// Pulls all input before it returns, unless [`buffer_size`](MapOptions::buffer_size) limits that. Items run while
+    /// Pulls all input before it returns, unless [`buffer_size`](MapOptions::buffer_size) limits that or the executor, which
+    /// was shut down for example, refuses an item; input after that one is pulled only as results are taken. Items run while
     /// later ones are still being pulled, so the input iterator may be slow and may wait for results of earlier items.
     /// An item that fails yields an `Err`; the others still run. Dropping the iterator cancels the items that have not
     /// started. Items that are pulled after a shutdown each yield [`Error::ShutDown`](crate::Error::ShutDown), so a
-    /// loop over infinite input has to check for it. Once an item is refused like that, the rest of the input is pulled
-    /// only as results are taken.
+    /// loop over infinite input has to check for it.
     ///
-    /// A pool starts tasks in the order of submission. An item counts as submitted when it is pulled from the input, so
+    /// A pool starts tasks in the order of submission, except that threads first run what a worker waits for. An item counts as submitted when it is pulled from the input, so
     /// all items that a map pulled before it returned run before tasks that are submitted afterwards. Items that are
     /// pulled later, because of a `buffer_size` or because another thread is still inside `map`, run after tasks that
     /// were submitted in the meantime. So a map with infinite input does not starve other tasks.

@@ -1,6 +1,6 @@
 //! [`Map`] and [`MapUnordered`]: one function over many arguments.
 //!
-//! Without `buffer_size`, the constructor pulls all input.
+//! Without `buffer_size`, the constructor pulls all input, or as far as the executor accepts it.
 #![forbid(unsafe_code)]
 
 mod engine;
@@ -50,7 +50,7 @@ where
     ) -> Self {
         let engine = Engine::new(submit, options, arguments.into_iter(), Order::Input);
         let mut map = Self { engine, ready: Outcomes::new() };
-        map.engine.pull();
+        map.engine.pull_ahead();
         map
     }
 }
@@ -65,7 +65,7 @@ impl<I: Iterator, R> Iterator for Map<'_, I, R> {
             match self.engine.next()? {
                 Step::Outcomes(_, outcomes) => {
                     self.ready = outcomes;
-                    self.engine.pull();
+                    self.engine.pull_ahead();
                 }
                 Step::TimedOut(_, error) => return Some(Err(error)),
             }
@@ -122,7 +122,7 @@ where
     ) -> Self {
         let engine = Engine::new(submit, options, arguments.into_iter(), Order::Any);
         let mut map = Self { engine, ready: (0, Outcomes::new()) };
-        map.engine.pull();
+        map.engine.pull_ahead();
         map
     }
 }
@@ -134,7 +134,7 @@ impl<I: Iterator, R> MapUnordered<'_, I, R> {
         match step {
             Step::Outcomes(first, outcomes) => {
                 self.ready = (first, outcomes);
-                self.engine.pull();
+                self.engine.pull_ahead();
                 self.pop()
             }
             Step::TimedOut(position, error) => Some((position, Err(error))),

@@ -1,6 +1,6 @@
 //! [`Ticket`]: the position of a task or of map items in the queue of a pool.
 //!
-//! A pool runs tasks in the order of submission. A task is queued once. The items of a shared map are queued a few at a
+//! A pool runs tasks in the order of submission. A task has one ticket. The items of a shared map are queued a few at a
 //! time, each time with the ticket of the moment when they were *pulled* from the input. So items that a map pulled
 //! before a task was submitted run before the task, and items that it pulled later run after it: a map with infinite
 //! input does not starve tasks.
@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) struct Ticket(u64);
 
 impl Ticket {
-    /// The ticket of a task that a worker waits for and cannot run itself: before all others.
+    /// Before all others. Shown while a task is hastened, so that map workers let it go first.
     pub(crate) const FIRST: Self = Self(0);
     /// Stands for no ticket: behind all others.
     pub(crate) const NEVER: Self = Self(u64::MAX);

@@ -14,7 +14,7 @@ use crate::look;
 use crate::sync::{Condvar, Mutex};
 use crate::task::listener::{Key, Listen, Listener, ListenerKey};
 use crate::task::owner::{self, CompensationGuard};
-use crate::task::roles::{BlockReason, Claim, Runnable, TaskOwner};
+use crate::task::roles::{BlockReason, Claim, Runnable, TaskOwner, Turn};
 use crate::task::snapshot::End;
 use crate::task::state::wait_for_itself;
 
@@ -122,7 +122,7 @@ pub(crate) fn wait_until(future: &(impl Sealed + ?Sized), deadline: Option<Insta
         }
     }
     if need == BlockReason::Worker {
-        hasten(future, &owner);
+        hasten([future], &owner, Turn::Next);
     }
     let _compensation = CompensationGuard::new(Some(owner), need);
     future.awaited().0.sleep(deadline)
@@ -172,17 +172,27 @@ fn claim_inputs(task: &Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>) -> BlockRe
 /// Has the next free worker first run a task that this worker is about to wait for, or what that needs, as far as it is in
 /// the queue of this thread's executor.
 ///
-/// Otherwise a spare worker would begin the first task in the queue. If that waits too, and so do those behind it, each
+/// Without this, a spare worker would begin the first task in the queue. If that waits too, and so do those behind it, each
 /// would get a spare worker of its own before any of the tasks that they wait for runs.
-pub(crate) fn hasten(future: &(impl Sealed + ?Sized), owner: &Arc<dyn TaskOwner>) {
-    let mut open = vec![future.runnable().0];
+///
+/// The futures come in the order in which they are hastened: where each is to be the [next](Turn::Next), the one that is to
+/// run first comes last.
+pub(crate) fn hasten<'a, W: Sealed + ?Sized + 'a>(
+    futures: impl IntoIterator<Item = &'a W>,
+    owner: &Arc<dyn TaskOwner>,
+    turn: Turn,
+) {
     // Inputs that are shared lead to a task by many ways.
     let mut seen = HashSet::new();
-    while let Some(task) = open.pop() {
-        let inputs = task.inputs();
-        if inputs.is_empty() || seen.insert(task.id()) {
-            task.hasten(Arc::clone(&task), owner);
-            open.extend(inputs);
+    let mut open = Vec::new();
+    for future in futures {
+        open.push(future.runnable().0);
+        while let Some(task) = open.pop() {
+            let inputs = task.inputs();
+            if inputs.is_empty() || seen.insert(task.id()) {
+                task.hasten(Arc::clone(&task), owner, turn);
+                open.extend(inputs);
+            }
         }
     }
 }
@@ -198,7 +208,7 @@ pub(crate) fn claim_polled(future: &impl Sealed) -> Option<Arc<CompensationGuard
     let owner = owner::current()?;
     let need = claim(&future.runnable().0, &owner)?;
     if need == BlockReason::Worker {
-        hasten(future, &owner);
+        hasten([future], &owner, Turn::Next);
     }
     (!is_done(future)).then(|| owner::compensate_await(&owner, need))
 }
@@ -328,8 +338,7 @@ fn block<W: Waitable>(futures: &[W], deadline: Option<Instant>, return_when: Ret
     if let Some(owner) = &owner
         && need == BlockReason::Worker
     {
-        // The first one last, so that it is run first.
-        futures.iter().rev().for_each(|future| hasten(future, owner));
+        hasten(futures.iter().rev(), owner, Turn::Next);
     }
     let _compensation = CompensationGuard::new(owner, need);
     set.sleep(deadline);

@@ -86,9 +86,9 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! An item that is pulled after a shutdown is `Err(Error::ShutDown)`. A loop over infinite input has to end there. With or
-//! without a `buffer_size`, a map pulls no further than to the first such item until you take results, so you see the
-//! reason although the input goes on.
+//! An item that is pulled after a shutdown is `Err(Error::ShutDown)`. A loop over infinite input has to end there. A map
+//! stops pulling at the first such item, also without a `buffer_size`, and goes on only once you have taken it. So you see
+//! the reason although the input has no end.
 //!
 //! # A time for the whole map
 //!

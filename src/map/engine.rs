@@ -62,6 +62,8 @@ pub(crate) struct Engine<'e, I: Iterator, R> {
     capacity: usize,
     in_flight: usize,
     pulled: usize,
+    /// The executor has refused the item that was pulled last.
+    is_refused: bool,
     deadline: Option<Instant>,
     /// The time from the call of `map` to `deadline`.
     timeout: Duration,
@@ -123,6 +125,7 @@ where
             capacity,
             in_flight: 0,
             pulled: 0,
+            is_refused: false,
             deadline: deadline(timeout),
             timeout: timeout.unwrap_or_default(),
             #[cfg(feature = "stream")]
@@ -132,27 +135,38 @@ where
 }
 
 impl<I: Iterator, R> Engine<'_, I, R> {
-    /// Pulls input until the capacity is reached or the input ends. Input that may have no end is pulled only until the
-    /// time is up. An item that is refused is the last one of a call: the caller sees the reason before more input is
-    /// pulled, which may have no end or may have to be waited for.
+    /// Pulls input as [`pull`](Self::pull) does, unless the executor has refused the last item.
+    ///
+    /// The input may have no end, or may have to be waited for. So the caller of the map sees the reason, and what became of
+    /// the items before, first.
+    pub(crate) fn pull_ahead(&mut self) {
+        if !self.is_refused {
+            self.pull();
+        }
+    }
+
+    /// Pulls input until the capacity is reached, the input ends, or the executor refuses an item or a chunk. Input that may
+    /// have no end is pulled only until the time is up.
     ///
     /// If the input panics, what was pulled before is in flight, and a later call goes on with the input.
-    pub(crate) fn pull(&mut self) {
+    fn pull(&mut self) {
         let Some(input) = &mut self.input else { return };
         let deadline = self.deadline.filter(|_| input.size_hint().1.is_none());
-        let mut is_accepted = Some(true);
-        while is_accepted == Some(true) && self.in_flight < self.capacity && !is_past(deadline) {
-            is_accepted = if const { is_large::<I::Item>() } {
+        self.is_refused = false;
+        while !self.is_refused && self.in_flight < self.capacity && !is_past(deadline) {
+            let added = if const { is_large::<I::Item>() } {
                 // Boxed directly from the input.
                 input.next().map(Box::new).map(|item| self.runner.add_boxed(item))
             } else {
                 input.next().map(|item| self.runner.add(item))
             };
-            self.in_flight += usize::from(is_accepted.is_some());
-            self.pulled += usize::from(is_accepted.is_some());
-        }
-        if is_accepted.is_none() {
-            self.input = None;
+            let Some(is_accepted) = added else {
+                self.input = None;
+                break;
+            };
+            self.is_refused = !is_accepted;
+            self.in_flight += 1;
+            self.pulled += 1;
         }
         for range in self.runner.ranges() {
             let (first, key) = (self.ranged, Key::of(self.ranges_before + self.ranges.len()));
@@ -164,17 +178,24 @@ impl<I: Iterator, R> Engine<'_, I, R> {
         }
     }
 
+    /// As [`pull_ahead`](Self::pull_ahead), but also pulls when the outcomes of all items up to a refused one were taken.
+    fn pull_if_needed(&mut self) {
+        if !self.is_refused || self.ranges.is_empty() {
+            self.pull();
+        }
+    }
+
     /// Blocks until there are outcomes, and takes them. Returns `None` if no more outcomes will come.
     ///
-    /// The caller then [pulls](Self::pull) as much input as there is room for: the input may panic, and the outcomes
+    /// The caller then [pulls](Self::pull_ahead) as much input as there is room for: the input may panic, and the outcomes
     /// must not be lost with it.
     #[track_caller]
     pub(crate) fn next(&mut self) -> Option<Step<R>> {
         if self.runner.is_lost() {
             return self.end_lost();
         }
-        // There is input to pull only if it has panicked the last time, or the time is up.
-        self.pull();
+        // There is input to pull only if it has panicked the last time, an item was refused, or the time is up.
+        self.pull_if_needed();
         if self.ranges.is_empty() && self.input.is_some() {
             return Some(self.time_out());
         }
@@ -242,7 +263,9 @@ impl<I: Iterator, R> Engine<'_, I, R> {
 
     /// Has workers run first what this worker is about to wait for.
     fn hasten(&mut self) {
-        self.hastened.update(&self.ranges, self.ranges_before, |placed, worker| placed.range.hasten(worker));
+        if let Some(new) = self.hastened.added(&self.ranges, self.ranges_before) {
+            new.futures.into_iter().for_each(|placed| placed.range.hasten(&new.owner, new.turn));
+        }
     }
 
     /// As [`next`](Self::next) for outcomes in any order, but has the task woken when there are some.
@@ -251,7 +274,7 @@ impl<I: Iterator, R> Engine<'_, I, R> {
         if self.runner.is_lost() {
             return Poll::Ready(self.end_lost());
         }
-        self.pull();
+        self.pull_if_needed();
         loop {
             if let Some((first, outcomes)) = self.arrivals.last.and_then(|key| self.take(key)) {
                 self.in_flight -= outcomes.len();

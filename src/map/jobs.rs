@@ -31,7 +31,8 @@ use crate::task::listener::{Key, Listen, Listener};
 use crate::task::new_task;
 use crate::task::owner::{self, Sharing};
 use crate::task::owner_ref::OwnerRef;
-use crate::task::roles::TaskOwner;
+use crate::task::roles::{TaskOwner, Turn};
+use crate::task::snapshot::State;
 use crate::unwind::drop_caught;
 use crate::wait::sealed::{Lent, Owned, Sealed};
 use crate::wait::{Waitable, hasten, is_done, wait_until};
@@ -173,7 +174,7 @@ impl<'e, A, R> JobItems<'e, A, R> {
 }
 
 impl<A: Send + 'static, R: Send + 'static> JobItems<'_, A, R> {
-    /// Submits the items of the next range, if there are any. Returns `false` if the executor accepts nothing more.
+    /// Submits the items of the next range, if there are any. Returns `false` if the executor refuses it.
     fn submit_range(&mut self) -> bool {
         let (items, boxed) = (std::mem::take(&mut self.items), std::mem::take(&mut self.boxed));
         let (count, stop) = (items.len() + boxed.len(), Arc::clone(&self.stop));
@@ -187,11 +188,12 @@ impl<A: Send + 'static, R: Send + 'static> JobItems<'_, A, R> {
         self.keep(JobRange::Many(future, count))
     }
 
-    /// Keeps a range that was submitted. Returns `false` if the executor accepts nothing more.
+    /// Keeps a range that was submitted. Returns `false` if it has ended in the way of one that an executor refuses because
+    /// it was closed, is broken, or cancels what is submitted.
     fn keep(&mut self, range: JobRange<R>) -> bool {
-        let raised = range.awaited().0.snapshot().raised;
+        let now = range.awaited().0.snapshot();
         self.made.push_back(Box::new(Some(range)));
-        !matches!(raised, Some(Variant::ShutDown | Variant::Broken))
+        now.state != State::Cancelled && !matches!(now.raised, Some(Variant::ShutDown | Variant::Broken))
     }
 }
 
@@ -323,10 +325,8 @@ impl<R: Send> Collect<R> for Option<JobRange<R>> {
         task.runs_here().then(|| task.id())
     }
 
-    fn hasten(&self, worker: &Arc<dyn TaskOwner>) {
-        if let Some(range) = self {
-            hasten(range, worker);
-        }
+    fn hasten(&self, owner: &Arc<dyn TaskOwner>, turn: Turn) {
+        hasten(self, owner, turn);
     }
 
     fn cancel(&self) {

@@ -32,7 +32,7 @@ use crate::outcomes::Outcomes;
 use crate::sync::{Condvar, Mutex, MutexGuard, elapsed};
 use crate::task::listener::{Key, Listen};
 use crate::task::owner::{self, CompensationGuard, Ended};
-use crate::task::roles::{BlockReason, TaskOwner};
+use crate::task::roles::{BlockReason, TaskOwner, Turn};
 use crate::task::snapshot::End;
 
 /// The number of items that must have been taken before their duration is known. A model has few items, which take no
@@ -73,8 +73,8 @@ pub(crate) trait Collect<R>: Send {
     fn runs_here(&self) -> Option<FutureId> {
         None
     }
-    /// Has the next free worker run the range's task first, if it has one, and that is in this worker's queue.
-    fn hasten(&self, _worker: &Arc<dyn TaskOwner>) {}
+    /// Has the next free worker run the range's task first, if it has one in the queue of `owner`.
+    fn hasten(&self, _owner: &Arc<dyn TaskOwner>, _turn: Turn) {}
     /// Cancels the items that have not begun, unless the executor does that. Runs user code.
     fn cancel(&self) {}
 }

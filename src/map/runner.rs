@@ -7,8 +7,8 @@ use super::range::Collect;
 
 /// Runs the items of one map.
 pub(crate) trait ItemRunner<A, R>: Send {
-    /// Adds an item, behind all items added before. Returns `false` if the executor accepts nothing more: the item has
-    /// ended with the reason. Runs user code.
+    /// Adds an item, behind all items added before. Returns `false` if the executor refuses it, as it will refuse those
+    /// that follow. Runs user code.
     fn add(&mut self, item: A) -> bool;
     /// As `add`, for items that are [large](crate::held::is_large). Runs user code.
     fn add_boxed(&mut self, item: Box<A>) -> bool;

@@ -15,7 +15,7 @@ pub(super) enum Mark {
     Aborted = 4,
     /// The task has options. Most tasks have none, and need not be locked to find that out.
     HasOptions = 8,
-    /// The task was moved ahead in its executor's queue, because a worker waits for it.
+    /// The task was hastened: it has a second entry in its executor's queue. Read only under the lock.
     Hastened = 16,
 }
 

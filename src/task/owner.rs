@@ -1,7 +1,8 @@
 //! What a thread needs to know when it waits for a future: which executor it belongs to, and whether it may block.
 //!
-//! A pool's threads store their pool as a [`TaskOwner`]. A wait asks it for two things: to run the awaited task in the
-//! waiting thread (a claim), and to keep the pool going while this thread sleeps (a spare worker).
+//! A pool's threads store their pool as a [`TaskOwner`]. A wait asks it for three things: to run the awaited task in the
+//! waiting thread (a claim), to have another worker run it first (to hasten it), and to keep the pool going while this
+//! thread sleeps (a spare worker).
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};

@@ -36,11 +36,11 @@ use crate::submitter::Submitter;
 ///
 /// A task may submit to its own executor and wait for the result, at any depth and on any number of workers, without a
 /// deadlock. If the awaited task has not started, and half of the waiting thread's stack is left, the waiting thread
-/// runs it. Otherwise, and if the task or the wait has a time limit, or the wait is satisfied by any one of several
-/// futures, the thread sleeps, and a spare worker begins with what it waits for, before all that is queued. So ten
-/// thousand levels of tasks that take a kilobyte of stack each take about ten threads, and ten thousand queued tasks that
-/// each wait for a task of their own take hardly more threads than one does. If no thread can be started, the tasks end
-/// with [`Error::Broken`](crate::Error::Broken).
+/// runs it. Otherwise the thread sleeps, as it does if the task or the wait has a time limit, or any one of several futures
+/// ends the wait. A spare worker keeps the executor going meanwhile, and first runs the tasks in its queue that sleeping
+/// threads wait for. So ten thousand levels of tasks that take a kilobyte of stack each take about ten threads, and so do
+/// ten thousand queued tasks that each wait for a short task of their own. If no thread can be started, the tasks end with
+/// [`Error::Broken`](crate::Error::Broken).
 ///
 /// # Dropping it
 ///

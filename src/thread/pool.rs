@@ -15,7 +15,8 @@
 //! under the lock ([`push`](Pool::push)), pops one while more are queued, or leaves ([`leave`](Pool::leave)), calls
 //! [`decide`](Queue::decide) under the same lock, which restores the invariant: it gives a permit to a sleeper, or
 //! counts a new worker, unless another thread is on its way already, which will call it in turn. Without the call after
-//! a pop, two tasks that wait for each other would deadlock.
+//! a pop, two tasks that wait for each other would deadlock. Hastening a task gives it a second entry, which is counted as
+//! dead at once and needs no thread: the worker that does it decides when it sleeps, or looks at the queue again.
 //!
 //! Starting a thread and running its initializer take long, so several threads may be coming at a time, one for each
 //! task: a thread is started only if more tasks are queued than threads are coming, and no worker is idle, woken or
@@ -212,7 +213,7 @@ impl Pool {
 
     /// Stores what threads read that do not hold the lock.
     fn show(&self, queue: &Queue) {
-        self.length.store(queue.behind_front(), Ordering::Relaxed);
+        self.length.store(queue.outside_front(), Ordering::Relaxed);
         self.earliest.show(queue.earliest());
     }
 

@@ -339,17 +339,18 @@ fn assert_all_refused(executor: &impl Executor, expected: fn(&Error) -> bool) {
     }
 }
 
-/// Returns input that has no end, and panics when far more of it is pulled than is taken.
+/// Returns input that has no end, and panics when more of it is pulled than the ten items that are taken, in chunks of three
+/// at most.
 fn endless<T: Clone>(item: T) -> impl Iterator<Item = T> {
     let mut pulled = 0;
     std::iter::repeat(item).inspect(move |_| {
         pulled += 1;
-        assert!(pulled < 1000, "input is pulled although each item is refused");
+        assert!(pulled <= 12, "input is pulled although each item is refused");
     })
 }
 
 #[test]
-fn a_map_whose_items_are_refused_does_not_pull_endless_input() {
+fn a_map_over_endless_input_returns_if_its_items_are_refused() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(2);
         threads.shutdown();
@@ -360,5 +361,42 @@ fn a_map_whose_items_are_refused_does_not_pull_endless_input() {
         let processes = ProcessPoolExecutor::new(1);
         processes.shutdown();
         assert_all_refused(&processes, |error| matches!(error, Error::ShutDown));
+    });
+}
+
+#[test]
+fn a_map_whose_item_is_refused_yields_that_before_it_waits_for_input() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(2);
+        threads.shutdown();
+        let (send, items) = std::sync::mpsc::channel();
+        send.send(1).unwrap();
+        let mut map = threads.map(|n: u32| n, &items);
+        assert!(matches!(map.next(), Some(Err(Error::ShutDown))));
+        drop(map);
+        send.send(2).unwrap();
+        let mut map = threads.map_unordered(|n: u32| n, &items);
+        assert!(matches!(map.next(), Some((0, Err(Error::ShutDown)))));
+    });
+}
+
+#[test]
+fn a_map_over_endless_input_in_a_task_ends_with_its_pool() {
+    within(LONG, || {
+        let threads = Arc::new(ThreadPoolExecutor::new(1));
+        let own = Arc::clone(&threads);
+        let (began, begun) = std::sync::mpsc::channel();
+        let (go, goes) = std::sync::mpsc::channel::<()>();
+        let outer = threads.spawn(move || {
+            began.send(()).unwrap();
+            goes.recv().unwrap();
+            let mut map = own.map(|n: u64| n, endless(7));
+            matches!(map.next(), Some(Err(Error::Cancelled)))
+        });
+        begun.recv().unwrap();
+        threads.close();
+        assert_eq!(threads.cancel_pending(), 0);
+        go.send(()).unwrap();
+        assert!(outer.result().unwrap());
     });
 }

@@ -652,18 +652,75 @@ fn no_count_is_left_of_tasks_that_were_awaited_in_many_ways() {
         let outer = threads.spawn(move || {
             let awaited: Vec<_> = (0..300).map(|n| own.spawn(move || n)).collect();
             let short = Duration::from_nanos(1);
-            // All of them are moved ahead, and then some are cancelled, and some are run here.
+            // All of them get a second entry. Then some are cancelled, and some are run here.
             let awaited = wait(awaited, short, ReturnWhen::AllCompleted).not_done;
             awaited.iter().step_by(3).for_each(|future| _ = future.cancel());
             awaited.into_iter().rev().step_by(2).filter(|future| future.error().is_none()).count()
         });
         outer.result().unwrap();
-        // The entries that are left are dead: each task that follows needs a worker.
+        // If too many entries counted as dead, no spare worker would come.
         for _ in 0..3 {
-            threads.spawn(|| ()).result().unwrap();
-            let stats = threads.stats();
-            assert_eq!(stats.pending, 0, "{stats:?}");
+            let own = Arc::clone(&threads);
+            let outer = threads.spawn(move || own.spawn(|| ()).result_timeout(LONG).unwrap());
+            outer.result().unwrap().unwrap();
+            assert_eq!(threads.stats().pending, 0);
         }
         threads.shutdown();
+    });
+}
+
+/// Each of many queued tasks waits in this way for a task of its own, and few threads do it all.
+fn wait_in_many_tasks(way: fn(Future<u32>) -> u32) {
+    const MANY: u32 = 1000;
+    in_time(move || {
+        let (threads, gate, most) = (one_worker(), Gate::default(), Arc::new(AtomicUsize::new(0)));
+        let hold = gate.clone();
+        let busy = threads.spawn(move || hold.pass());
+        let all = (0..MANY).map(|n| {
+            let (own, most) = (Arc::clone(&threads), Arc::clone(&most));
+            threads.spawn(move || {
+                most.fetch_max(own.stats().workers, Ordering::Relaxed);
+                way(own.spawn(move || n))
+            })
+        });
+        let all: Vec<_> = all.collect();
+        gate.open();
+        busy.result().unwrap();
+        assert!(all.into_iter().map(|future| future.result().unwrap()).eq(0..MANY));
+        // A handful, but nobody can tell how late those that wait are woken.
+        let most = most.load(Ordering::Relaxed);
+        assert!(most <= MANY as usize / 4, "{most} threads");
+    });
+}
+
+#[test]
+fn many_tasks_that_wait_with_a_time_limit_take_few_threads() {
+    wait_in_many_tasks(|future| future.result_timeout(LONG).unwrap().unwrap());
+}
+
+#[test]
+fn many_tasks_that_wait_for_the_first_take_few_threads() {
+    wait_in_many_tasks(|future| {
+        let mut waited = wait([future], None, ReturnWhen::FirstCompleted);
+        waited.done.remove(0).result().unwrap()
+    });
+}
+
+#[test]
+fn many_tasks_that_take_as_completed_take_few_threads() {
+    wait_in_many_tasks(|future| as_completed([future]).next().unwrap().result().unwrap());
+}
+
+#[test]
+fn an_item_of_an_endless_map_in_a_worker_is_not_passed_by_for_ever() {
+    in_time(|| {
+        let threads = one_worker();
+        let own = Arc::clone(&threads);
+        let outer = threads.spawn(move || {
+            let few_at_a_time = own.with(MapOptions::new().buffer_size(8));
+            let mut squares = few_at_a_time.map_unordered(|n: u64| n, 0..);
+            squares.by_ref().take(1000).filter(|(position, _)| *position < 8).count()
+        });
+        assert_eq!(outer.result().unwrap(), 8);
     });
 }

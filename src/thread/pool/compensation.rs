@@ -14,7 +14,7 @@ use crate::items::RangeExecutor;
 use crate::sync::MutexGuard;
 use crate::task::owner::{Ended, Shared, Sharing};
 use crate::task::pool_id::PoolId;
-use crate::task::roles::{BlockReason, TaskOwner};
+use crate::task::roles::{BlockReason, TaskOwner, Turn};
 use crate::task::{Ran, Runnable};
 use crate::ticket::Ticket;
 
@@ -122,11 +122,12 @@ impl TaskOwner for Pool {
         drop(swept);
     }
 
-    fn hasten(&self, task: Arc<dyn Runnable>) {
+    fn hasten(&self, task: Arc<dyn Runnable>, turn: Turn) {
         if !self.is_copy() {
             let mut queue = self.lock();
-            queue.hasten(task);
+            let swept = queue.hasten(task, turn);
             self.release(queue, Action::Nothing);
+            drop(swept);
         }
     }
 

@@ -5,8 +5,9 @@
 //! each task of a flood. Tasks begin in the order in which they would begin without a front: none of them waits for the
 //! one before it to end.
 //!
-//! Invariant: *the tasks in the front come before all other queued tasks.* A thread that inserts a task before them, or
-//! looks for one that may be among them, first [drains](Front::drain) the front.
+//! Invariant: *the tasks in the front come before all other queued tasks but hastened ones.* A thread that inserts a task
+//! before them first [drains](Front::drain) the front. A worker may take a task from the front although another one was
+//! hastened, until the worker that waits for that one sleeps.
 //!
 //! Invariant: *the front is empty while a worker sleeps in a task, and while there are more workers than the limit.* In
 //! both cases, each worker must look at the counts, under the lock, before it takes a task.

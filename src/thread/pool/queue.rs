@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::sync::{is_finished, thread, thread_local};
 use crate::task::Runnable;
 use crate::task::owner::Ended;
-use crate::task::roles::BlockReason;
+use crate::task::roles::{BlockReason, Turn};
 use crate::ticket::Ticket;
 
 thread_local! {
@@ -38,9 +38,10 @@ pub(super) struct Queue {
     pub(super) front_tickets: (Ticket, Ticket),
     /// Where submitters leave the last tasks while it is open.
     pub(super) inbox: Arc<Inbox>,
-    /// Second entries of queued tasks that sleeping workers wait for. The last one is taken first, before all other tasks,
-    /// so a deep task ends before the next one begins.
-    pub(super) hastened: Vec<Arc<dyn Runnable>>,
+    /// Second entries of queued tasks that sleeping workers wait for. They are taken before all others.
+    pub(super) hastened: VecDeque<Arc<dyn Runnable>>,
+    /// How many of them were left by the last sweep.
+    pub(super) hastened_left: usize,
     /// `true` if the number of pending tasks is limited. The inbox then stays shut: a submitter needs the lock to see
     /// whether there is room.
     pub(super) is_bounded: bool,
@@ -154,11 +155,11 @@ impl Queue {
 
     /// Returns the number of entries, dead ones included. Some of the front may be taken meanwhile.
     fn len(&self) -> usize {
-        self.front.len() + self.behind_front()
+        self.front.len() + self.outside_front()
     }
 
-    /// Returns the number of entries that are not in the front or in the inbox.
-    pub(super) fn behind_front(&self) -> usize {
+    /// Returns the number of entries that are neither in the front nor in the inbox.
+    pub(super) fn outside_front(&self) -> usize {
         self.hastened.len() + self.tasks.len()
     }
 
@@ -171,7 +172,7 @@ impl Queue {
     /// Takes the first task. Moves the tasks of the inbox into the queue if no other is left. If the queue is long and not
     /// bounded, moves the tasks that follow into the front.
     pub(super) fn pop(&mut self) -> Option<Arc<dyn Runnable>> {
-        if let Some(task) = self.hastened.pop() {
+        if let Some(task) = self.hastened.pop_front() {
             return Some(task);
         }
         if let Some(task) = self.front.take_locked() {
@@ -208,8 +209,8 @@ impl Queue {
         tasks
     }
 
-    /// Returns the ticket of the first queued task that is not in the inbox, or an earlier one if tasks were taken from the
-    /// front since it was filled.
+    /// Returns the ticket of the first queued task that is not in the inbox; or an earlier one, if tasks were taken from the
+    /// front since it was filled, or a task is hastened.
     pub(super) fn earliest(&self) -> Ticket {
         if !self.hastened.is_empty() {
             return Ticket::FIRST;
@@ -293,11 +294,16 @@ impl Queue {
         self.tasks.insert(ticket, task);
     }
 
-    /// Has the next free worker take this queued task first. It gets a second entry, because it may be anywhere in the
-    /// queue: whichever of the two is taken first runs it, so one of them needs no thread, and counts as dead from now on.
-    pub(super) fn hasten(&mut self, task: Arc<dyn Runnable>) {
-        self.hastened.push(task);
+    /// Has the next free worker take this queued task first. It gets a second entry, because the first may be anywhere in
+    /// the queue, or was just taken. Whichever is taken first runs the task, so one of the two needs no thread, and counts
+    /// as dead from now on. Returns dead entries, to be dropped without the lock.
+    pub(super) fn hasten(&mut self, task: Arc<dyn Runnable>, turn: Turn) -> Vec<Arc<dyn Runnable>> {
+        match turn {
+            Turn::Next => self.hastened.push_front(task),
+            Turn::Last => self.hastened.push_back(task),
+        }
         self.dead += 1;
+        self.sweep()
     }
 
     /// Frees capacity that is not needed.
@@ -306,16 +312,24 @@ impl Queue {
         self.hastened.shrink_to(IDLE_CAPACITY);
     }
 
-    /// Removes the dead entries behind the front if they outnumber the living. Second entries do not count here: one of
-    /// the two entries of a task is never removed before the task is taken.
+    /// Removes the dead entries behind the front if they outnumber the living, and those among the hastened if these have
+    /// doubled since the last time.
     pub(super) fn sweep(&mut self) -> Vec<Arc<dyn Runnable>> {
-        const FEW: isize = 64;
+        const FEW: usize = 64;
+        // Each hastened entry counts for one that is dead: itself, or the other one of its task, which stays while the task
+        // waits.
         let dead = self.dead - self.hastened.len().cast_signed();
-        if dead <= FEW || 2 * dead <= self.tasks.len().cast_signed() {
-            return Vec::new();
+        let mut swept = Vec::new();
+        if dead > FEW.cast_signed() && 2 * dead > self.tasks.len().cast_signed() {
+            swept = self.tasks.retain(|task| task.is_waiting());
         }
-        let mut swept = self.tasks.retain(|task| task.is_waiting());
-        swept.extend(self.hastened.extract_if(.., |task| !task.is_waiting()));
+        if self.hastened.len() > FEW.max(2 * self.hastened_left) {
+            let all = std::mem::take(&mut self.hastened).into_iter();
+            let (waiting, done): (_, VecDeque<_>) = all.partition(|task| task.is_waiting());
+            self.hastened = waiting;
+            self.hastened_left = self.hastened.len();
+            swept.extend(done);
+        }
         self.dead -= swept.len().cast_signed();
         swept
     }

@@ -8,7 +8,7 @@ use crate::error::{Broken, Error};
 use crate::task::call::LocalCall;
 use crate::task::owner::tests::Nothing;
 use crate::task::owner::{Ended, Sharing};
-use crate::task::roles::{BlockReason, TaskOwner};
+use crate::task::roles::{BlockReason, Claim, TaskOwner, Turn};
 use crate::task::{Ran, Runnable, TaskHandle, new_task};
 use crate::ticket::{Ticket, Tickets};
 
@@ -76,38 +76,47 @@ fn hastened_tasks_come_first_and_the_last_one_before_them() {
     let tickets = Tickets::default();
     tasks.iter().for_each(|task| queue.insert(tickets.next(), Arc::clone(task)));
     let mut popped = vec![queue.pop().unwrap()];
-    // One that is in the front, and two behind it.
-    for n in [3, 15, 18] {
-        queue.hasten(Arc::clone(&tasks[n]));
+    // One that is in the front, and three behind it.
+    for (n, turn) in [(3, Turn::Next), (15, Turn::Next), (18, Turn::Next), (10, Turn::Last)] {
+        assert!(queue.hasten(Arc::clone(&tasks[n]), turn).is_empty());
     }
-    assert_eq!((queue.earliest(), queue.dead), (Ticket::FIRST, 3));
+    assert_eq!((queue.earliest(), queue.dead), (Ticket::FIRST, 4));
     popped.extend(std::iter::from_fn(|| queue.pop()));
-    let order: Vec<_> =
-        popped.iter().map(|task| tasks.iter().position(|other| Arc::ptr_eq(task, other)).unwrap()).collect();
-    assert_eq!(order[..6], [0, 18, 15, 3, 1, 2]);
-    assert!(order[4..].is_sorted(), "their second entries are where they were: {order:?}");
+    let place = |task: &Arc<dyn Runnable>| tasks.iter().position(|other| Arc::ptr_eq(task, other)).unwrap();
+    let expected = [0, 18, 15, 3, 10].into_iter().chain(1..20);
+    assert!(popped.iter().map(place).eq(expected), "their first entries are where they were");
 }
 
 #[test]
-fn entries_of_hastened_tasks_are_swept_once_they_are_done() {
+fn entries_of_hastened_tasks_do_not_pile_up() {
     let pool = Pool::new(settings(1));
-    let tasks: Vec<_> = (0..100).map(|_| task(&pool)).collect();
-    let mut queue = Queue::default();
-    let tickets = Tickets::default();
-    tasks.iter().for_each(|task| queue.insert(tickets.next(), Arc::clone(task) as _));
-    tasks.iter().for_each(|task| queue.hasten(Arc::clone(task) as _));
-    assert!(queue.sweep().is_empty() && queue.dead == 100, "each of them waits");
-    let (done, waiting) = tasks.split_at(70);
-    for task in done {
-        assert!(task.withdraw());
-        queue.dead += 1;
+    let hasten = |task: &Arc<dyn TaskHandle<()>>| TaskOwner::hasten(&*pool, Arc::clone(task) as _, Turn::Next);
+    let push = |task: &Arc<dyn TaskHandle<()>>| {
+        let mut queue = pool.queue.lock();
+        queue.pending += 1;
+        queue.insert(pool.tickets.next_locked(), Arc::clone(task) as _);
+    };
+    let tasks: Vec<_> = (0..1000).map(|_| task(&pool)).collect();
+    for task in &tasks {
+        push(task);
+        hasten(task);
+        // As if it was cancelled, which leaves both entries.
+        assert!(task.cancel());
+        let queue = pool.queue.lock();
+        assert!(queue.hastened.len() + queue.tasks.len() < 500, "{} + {}", queue.hastened.len(), queue.tasks.len());
+        assert_eq!(queue.dead.cast_unsigned(), queue.hastened.len() + queue.tasks.len());
+        assert_eq!(queue.pending, 0);
     }
-    assert_eq!(queue.sweep().len(), 140);
-    assert_eq!((queue.dead, queue.hastened.len(), queue.tasks.len()), (30, 30, 30));
-    let left = queue.take_all();
-    assert!(
-        left.iter().zip(waiting.iter().chain(waiting)).all(|(left, task)| left.id() == task.id()) && left.len() == 60
-    );
+    let owner: Arc<dyn TaskOwner> = Arc::clone(&pool) as _;
+    let tasks: Vec<_> = (0..1000).map(|_| task(&pool)).collect();
+    for task in &tasks {
+        push(task);
+        hasten(task);
+        // By the worker that waits for it, which removes its first entry, since that is the newest.
+        assert!(task.claim(Arc::clone(task) as _, &owner) == Claim::Done);
+    }
+    let queue = pool.queue.lock();
+    assert!(queue.hastened.len() + queue.tasks.len() < 500, "{} + {}", queue.hastened.len(), queue.tasks.len());
 }
 
 #[test]
