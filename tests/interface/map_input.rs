@@ -6,9 +6,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use concurrent_futures::{
-    Backend, Error, Executor, MapOptions, ProcessPoolExecutor, TaskOptions, ThreadPoolExecutor, promise,
-};
+use concurrent_futures::{Backend, Error, Executor, MapOptions, TaskOptions, ThreadPoolExecutor, promise};
 
 use crate::support::{LONG, gate, occupy, panic_text, within};
 
@@ -358,9 +356,12 @@ fn a_map_over_endless_input_returns_if_its_items_are_refused() {
         let broken = ThreadPoolExecutor::builder().max_workers(1).initializer(|| panic!("no worker")).build().unwrap();
         broken.spawn(|| ()).wait();
         assert_all_refused(&broken, |error| matches!(error, Error::Broken(_)));
-        let processes = ProcessPoolExecutor::new(1);
-        processes.shutdown();
-        assert_all_refused(&processes, |error| matches!(error, Error::ShutDown));
+        #[cfg(processes)]
+        {
+            let processes = concurrent_futures::ProcessPoolExecutor::new(1);
+            processes.shutdown();
+            assert_all_refused(&processes, |error| matches!(error, Error::ShutDown));
+        }
     });
 }
 
