@@ -80,6 +80,7 @@ pub struct AsCompleted<W: Waitable> {
     handed_in: VecDeque<Option<W>>,
     /// The number of the front of `handed_in`.
     first_key: usize,
+    /// How many of `handed_in` were hastened.
     hastened: Hastened,
     remaining: usize,
     total: usize,
@@ -188,8 +189,8 @@ impl<W: Waitable> AsCompleted<W> {
 
     /// Has workers run first what this worker is about to wait for.
     fn hasten(&mut self) {
-        if let Some(new) = self.hastened.added(&self.handed_in, self.first_key) {
-            hasten(new.futures, &new.owner, new.turn);
+        if let Some((added, owner)) = self.hastened.take_added(&self.handed_in, self.first_key) {
+            hasten(added, &owner);
         }
     }
 

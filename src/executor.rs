@@ -60,7 +60,7 @@ use crate::with_context::WithContext;
 /// |---|---|---|---|---|
 /// | a future is completed | once | once | once | once, if a worker reads the queue or the task has a time limit |
 /// | a task runs | exactly once | at most once | at most once; again after the death of its worker if [`retries`](crate::TaskOptions::retries) says so | as on processes; twice if a connection breaks between a message and its confirmation |
-/// | tasks begin | in the order of submission | in the order of submission | in the order of submission | as the broker delivers them |
+/// | tasks begin | in the order of submission | in the order of submission, but first what a worker waits for | in the order of submission | as the broker delivers them |
 /// | [`cancel`](crate::Future::cancel) before the start | never before it: `submit` has run it | the task never runs | the task never runs | the task never runs if it waits in this program; otherwise `false`, and a worker may still skip it |
 /// | [`abort`](crate::Future::abort) of a running task | does not apply | ends the future, and asks the task to stop | kills the task | kills the task, if the worker has processes |
 /// | a time limit | is ignored | ends the future, and asks the task to stop | kills the task | kills the task, if the worker has processes |
@@ -276,17 +276,19 @@ pub trait Executor: Backend {
 
     /// Calls `function` on every argument, and yields the outcomes in input order.
     ///
-    /// Pulls all input before it returns, unless [`buffer_size`](MapOptions::buffer_size) limits that or the executor, which
-    /// was shut down for example, refuses an item; input after that one is pulled only as results are taken. Items run while
+    /// Pulls all input before it returns, unless [`buffer_size`](MapOptions::buffer_size) limits that, or the executor
+    /// refuses an item because it was shut down or is broken; input after that one is pulled only as results are taken.
+    /// Items run while
     /// later ones are still being pulled, so the input iterator may be slow and may wait for results of earlier items.
     /// An item that fails yields an `Err`; the others still run. Dropping the iterator cancels the items that have not
     /// started. Items that are pulled after a shutdown each yield [`Error::ShutDown`](crate::Error::ShutDown), so a
     /// loop over infinite input has to check for it.
     ///
-    /// A pool starts tasks in the order of submission, except that threads first run what a worker waits for. An item counts as submitted when it is pulled from the input, so
-    /// all items that a map pulled before it returned run before tasks that are submitted afterwards. Items that are
-    /// pulled later, because of a `buffer_size` or because another thread is still inside `map`, run after tasks that
-    /// were submitted in the meantime. So a map with infinite input does not starve other tasks.
+    /// A pool starts tasks in the order of submission. A pool of threads makes one exception: it first runs what a worker
+    /// of its own waits for. An item counts as submitted when it is pulled from the input, so all items that a map pulled
+    /// before it returned run before tasks that are submitted afterwards. Items that are pulled later, because of a
+    /// `buffer_size` or because another thread is still inside `map`, run after tasks that were submitted in the meantime.
+    /// So a map with infinite input does not starve other tasks.
     ///
     /// The workers of a pool share the items. Trivial items cost tens of nanoseconds each on threads and somewhat more
     /// on processes, and no item waits behind a slow one while a worker is idle. On threads, an outcome is available as

@@ -14,7 +14,7 @@ use crate::look;
 use crate::sync::{Condvar, Mutex};
 use crate::task::listener::{Key, Listen, Listener, ListenerKey};
 use crate::task::owner::{self, CompensationGuard};
-use crate::task::roles::{BlockReason, Claim, Runnable, TaskOwner, Turn};
+use crate::task::roles::{BlockReason, Claim, Runnable, TaskOwner};
 use crate::task::snapshot::End;
 use crate::task::state::wait_for_itself;
 
@@ -122,7 +122,7 @@ pub(crate) fn wait_until(future: &(impl Sealed + ?Sized), deadline: Option<Insta
         }
     }
     if need == BlockReason::Worker {
-        hasten([future], &owner, Turn::Next);
+        hasten([future], &owner);
     }
     let _compensation = CompensationGuard::new(Some(owner), need);
     future.awaited().0.sleep(deadline)
@@ -175,12 +175,11 @@ fn claim_inputs(task: &Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>) -> BlockRe
 /// Without this, a spare worker would begin the first task in the queue. If that waits too, and so do those behind it, each
 /// would get a spare worker of its own before any of the tasks that they wait for runs.
 ///
-/// The futures come in the order in which they are hastened: where each is to be the [next](Turn::Next), the one that is to
-/// run first comes last.
+/// The task that is hastened last runs first, so a deep task ends before the next one begins. A task that is held back is not
+/// hastened, only its inputs are: once they are done, it goes to the end of the queue.
 pub(crate) fn hasten<'a, W: Sealed + ?Sized + 'a>(
     futures: impl IntoIterator<Item = &'a W>,
     owner: &Arc<dyn TaskOwner>,
-    turn: Turn,
 ) {
     // Inputs that are shared lead to a task by many ways.
     let mut seen = HashSet::new();
@@ -190,7 +189,7 @@ pub(crate) fn hasten<'a, W: Sealed + ?Sized + 'a>(
         while let Some(task) = open.pop() {
             let inputs = task.inputs();
             if inputs.is_empty() || seen.insert(task.id()) {
-                task.hasten(Arc::clone(&task), owner, turn);
+                task.hasten(Arc::clone(&task), owner);
                 open.extend(inputs);
             }
         }
@@ -208,7 +207,7 @@ pub(crate) fn claim_polled(future: &impl Sealed) -> Option<Arc<CompensationGuard
     let owner = owner::current()?;
     let need = claim(&future.runnable().0, &owner)?;
     if need == BlockReason::Worker {
-        hasten([future], &owner, Turn::Next);
+        hasten([future], &owner);
     }
     (!is_done(future)).then(|| owner::compensate_await(&owner, need))
 }
@@ -338,7 +337,8 @@ fn block<W: Waitable>(futures: &[W], deadline: Option<Instant>, return_when: Ret
     if let Some(owner) = &owner
         && need == BlockReason::Worker
     {
-        hasten(futures.iter().rev(), owner, Turn::Next);
+        // The first one last, so that it runs first.
+        hasten(futures.iter().rev(), owner);
     }
     let _compensation = CompensationGuard::new(owner, need);
     set.sleep(deadline);

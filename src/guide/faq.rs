@@ -150,7 +150,8 @@
 //!
 //! # Do tasks have priorities?
 //!
-//! No. A pool starts tasks in the order of submission, except that threads first run what a worker waits for. Use one pool for what is urgent, and another for the rest:
+//! No. A pool starts tasks in the order of submission; a pool of threads first runs what a worker of its own waits for. Use
+//! one pool for what is urgent, and another for the rest:
 //! [`writing_a_backend`](super::writing_a_backend#around-another-executor) has an executor that chooses.
 //!
 //! # Where do errors go that nobody looked at?

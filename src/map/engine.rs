@@ -54,6 +54,7 @@ pub(crate) struct Engine<'e, I: Iterator, R> {
     ranges: VecDeque<Option<Placed<R>>>,
     /// The number of ranges before those in `ranges`.
     ranges_before: usize,
+    /// How many of `ranges` were hastened.
     hastened: Hastened,
     /// The number of items in all ranges so far, including those before `ranges`.
     ranged: usize,
@@ -62,7 +63,7 @@ pub(crate) struct Engine<'e, I: Iterator, R> {
     capacity: usize,
     in_flight: usize,
     pulled: usize,
-    /// The executor has refused the item that was pulled last.
+    /// The item that was pulled last has ended as one does that the executor refuses, because it was shut down for example.
     is_refused: bool,
     deadline: Option<Instant>,
     /// The time from the call of `map` to `deadline`.
@@ -168,6 +169,7 @@ impl<I: Iterator, R> Engine<'_, I, R> {
             self.in_flight += 1;
             self.pulled += 1;
         }
+        self.is_refused |= !self.runner.submit_rest();
         for range in self.runner.ranges() {
             let (first, key) = (self.ranged, Key::of(self.ranges_before + self.ranges.len()));
             self.ranged += range.left();
@@ -197,7 +199,8 @@ impl<I: Iterator, R> Engine<'_, I, R> {
         // There is input to pull only if it has panicked the last time, an item was refused, or the time is up.
         self.pull_if_needed();
         if self.ranges.is_empty() && self.input.is_some() {
-            return Some(self.time_out());
+            // The input may have forked the process.
+            return if self.runner.is_lost() { self.end_lost() } else { Some(self.time_out()) };
         }
         let (first, outcomes) = match self.order {
             Order::Input => self.next_in_order()?,
@@ -263,8 +266,8 @@ impl<I: Iterator, R> Engine<'_, I, R> {
 
     /// Has workers run first what this worker is about to wait for.
     fn hasten(&mut self) {
-        if let Some(new) = self.hastened.added(&self.ranges, self.ranges_before) {
-            new.futures.into_iter().for_each(|placed| placed.range.hasten(&new.owner, new.turn));
+        if let Some((added, owner)) = self.hastened.take_added(&self.ranges, self.ranges_before) {
+            added.for_each(|placed| placed.range.hasten(&owner));
         }
     }
 
@@ -275,6 +278,10 @@ impl<I: Iterator, R> Engine<'_, I, R> {
             return Poll::Ready(self.end_lost());
         }
         self.pull_if_needed();
+        if self.runner.is_lost() {
+            // The input has forked the process.
+            return Poll::Ready(self.end_lost());
+        }
         loop {
             if let Some((first, outcomes)) = self.arrivals.last.and_then(|key| self.take(key)) {
                 self.in_flight -= outcomes.len();
@@ -332,7 +339,7 @@ impl<I: Iterator, R> Engine<'_, I, R> {
 
     fn time_out(&mut self) -> Step<R> {
         let unfinished = self.open_ranges().map(|placed| placed.range.unfinished()).sum();
-        let position = self.open_ranges().next().map_or(0, |placed| placed.first + placed.range.first_left());
+        let position = self.open_ranges().next().map_or(self.pulled, |placed| placed.first + placed.range.first_left());
         let timeout = Timeout::new(unfinished, self.pulled, self.timeout);
         self.stop();
         Step::TimedOut(position, Error::Timeout(timeout))

@@ -31,7 +31,7 @@ use crate::task::listener::{Key, Listen, Listener};
 use crate::task::new_task;
 use crate::task::owner::{self, Sharing};
 use crate::task::owner_ref::OwnerRef;
-use crate::task::roles::{TaskOwner, Turn};
+use crate::task::roles::TaskOwner;
 use crate::task::snapshot::State;
 use crate::unwind::drop_caught;
 use crate::wait::sealed::{Lent, Owned, Sealed};
@@ -216,8 +216,11 @@ impl<A: Send + 'static, R: Send + 'static> ItemRunner<A, R> for JobItems<'_, A, 
         self.boxed.len() < self.size || self.submit_range()
     }
 
+    fn submit_rest(&mut self) -> bool {
+        self.submit_range()
+    }
+
     fn ranges(&mut self) -> VecDeque<Box<dyn Collect<R>>> {
-        self.submit_range();
         std::mem::take(&mut self.made)
     }
 
@@ -325,8 +328,8 @@ impl<R: Send> Collect<R> for Option<JobRange<R>> {
         task.runs_here().then(|| task.id())
     }
 
-    fn hasten(&self, owner: &Arc<dyn TaskOwner>, turn: Turn) {
-        hasten(self, owner, turn);
+    fn hasten(&self, owner: &Arc<dyn TaskOwner>) {
+        hasten(self, owner);
     }
 
     fn cancel(&self) {

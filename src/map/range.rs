@@ -32,7 +32,7 @@ use crate::outcomes::Outcomes;
 use crate::sync::{Condvar, Mutex, MutexGuard, elapsed};
 use crate::task::listener::{Key, Listen};
 use crate::task::owner::{self, CompensationGuard, Ended};
-use crate::task::roles::{BlockReason, TaskOwner, Turn};
+use crate::task::roles::{BlockReason, TaskOwner};
 use crate::task::snapshot::End;
 
 /// The number of items that must have been taken before their duration is known. A model has few items, which take no
@@ -74,7 +74,7 @@ pub(crate) trait Collect<R>: Send {
         None
     }
     /// Has the next free worker run the range's task first, if it has one in the queue of `owner`.
-    fn hasten(&self, _owner: &Arc<dyn TaskOwner>, _turn: Turn) {}
+    fn hasten(&self, _owner: &Arc<dyn TaskOwner>) {}
     /// Cancels the items that have not begun, unless the executor does that. Runs user code.
     fn cancel(&self) {}
 }

@@ -72,7 +72,7 @@ pub(crate) trait Runnable: Awaited + AnyFormat {
     /// left.
     fn claim(&self, me: Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>) -> Claim;
     /// Has the next free worker run the task first, if it is in this executor's queue.
-    fn hasten(&self, me: Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>, turn: Turn);
+    fn hasten(&self, me: Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>);
     /// Returns the tasks that must be done before this one starts, if it is [held back](super::after) until then.
     fn inputs(&self) -> Vec<Arc<dyn Runnable>>;
     fn start(&self) -> bool;
@@ -177,7 +177,7 @@ pub(crate) trait TaskOwner: Send + Sync {
     fn claimed(&self, _task: *const ()) {}
     /// Called when a worker is about to wait for a queued task that it does not run itself: the next free worker should
     /// run that task first. Called at most once for each task.
-    fn hasten(&self, _task: Arc<dyn Runnable>, _turn: Turn) {}
+    fn hasten(&self, _task: Arc<dyn Runnable>) {}
     /// Called when a claimed task has ended.
     fn claim_ended(&self, _ran: Ran) {}
     /// Returns the time limit of each of its tasks.
@@ -199,15 +199,6 @@ pub(crate) trait TaskOwner: Send + Sync {
     fn remote(&self) -> Option<&dyn Remote> {
         None
     }
-}
-
-/// When it is the turn of a hastened task, among those that were hastened before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
-    /// Before all of them, so that a deep task ends before the next one begins.
-    Next,
-    /// Behind all of them, because the worker waits for some of them as well.
-    Last,
 }
 
 /// What a worker that goes to sleep needs of the other workers.

@@ -18,7 +18,7 @@ use super::marks::Mark;
 use super::owner_ref::OwnerRef;
 use super::phase::{HeldOutcome, Phase};
 use super::replies::EncodedReplies;
-use super::roles::{Claim, Ran, Runnable, TaskOwner, Turn};
+use super::roles::{Claim, Ran, Runnable, TaskOwner};
 use super::state::{By, Task, wait_for_itself};
 use super::times::{OnDone, OnStart};
 use super::trace::TaskSpan;
@@ -242,13 +242,13 @@ where
         Claim::Done
     }
 
-    fn hasten(&self, me: Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>, turn: Turn) {
+    fn hasten(&self, me: Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>) {
         let inner = self.inner.lock();
         let is_queued = matches!(inner.phase, Phase::Pending(..)) && inner.is_owned_by(owner);
         if is_queued && !self.marks.has(Mark::Hastened) {
             self.marks.add(Mark::Hastened);
             drop(inner);
-            owner.hasten(me, turn);
+            owner.hasten(me);
         }
     }
 

@@ -39,7 +39,7 @@ use crate::submitter::Submitter;
 /// runs it. Otherwise the thread sleeps, as it does if the task or the wait has a time limit, or any one of several futures
 /// ends the wait. A spare worker keeps the executor going meanwhile, and first runs the tasks in its queue that sleeping
 /// threads wait for. So ten thousand levels of tasks that take a kilobyte of stack each take about ten threads, and so do
-/// ten thousand queued tasks that each wait for a short task of their own. If no thread can be started, the tasks end with
+/// ten thousand queued tasks that each wait for a short task of their own, unless that one is to follow others. If no thread can be started, the tasks end with
 /// [`Error::Broken`](crate::Error::Broken).
 ///
 /// # Dropping it

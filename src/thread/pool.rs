@@ -43,7 +43,7 @@
 //! | `blocked` | a worker that sleeps until another one has taken a queued task | its wake-up |
 //! | `waiting` | a worker that sleeps until a task that was started elsewhere has ended | its wake-up |
 //! | `pending` | push under the lock; draining or shutting the inbox; draining the front | filling the front; the task leaving `Pending`: start, claim, cancel, refusal; once for each task |
-//! | `dead` | a claim or cancellation of a queued task; hastening one, which gives it a second entry | popping or sweeping the entry of a task that is not pending |
+//! | `dead` | a claim or cancellation of a queued task; hastening one, which gives it a second entry | popping, sweeping or refusing the entry of a task that is not pending |
 //!
 //! `pending` is exact in a bounded queue, which uses neither front nor inbox. Without a bound, the pop counts as the start, which saves a
 //! lock, and is undone if the task did not start. The tasks in the front and in the inbox are not in it;

@@ -42,7 +42,7 @@ use crate::sync::{Condvar, Mutex};
 use crate::task::call::Call;
 use crate::task::function::outcome;
 use crate::task::owner::{self, CompensationGuard};
-use crate::task::roles::{BlockReason, Claim, Turn};
+use crate::task::roles::{BlockReason, Claim};
 use crate::task::{Runnable, TaskHandle, new_task};
 use crate::with::With;
 
@@ -364,7 +364,7 @@ impl Tasks {
                 }
             }
             // The first one last, so that it is run first.
-            left.iter().rev().for_each(|task| task.hasten(Arc::clone(task), owner, Turn::Next));
+            left.iter().rev().for_each(|task| task.hasten(Arc::clone(task), owner));
         }
         if self.open.load(Ordering::Acquire) == 0 {
             return;

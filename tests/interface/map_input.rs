@@ -378,6 +378,12 @@ fn a_map_whose_item_is_refused_yields_that_before_it_waits_for_input() {
         send.send(2).unwrap();
         let mut map = threads.map_unordered(|n: u32| n, &items);
         assert!(matches!(map.next(), Some((0, Err(Error::ShutDown)))));
+        drop(map);
+        (3..5).for_each(|n| send.send(n).unwrap());
+        // The chunk is not full.
+        let chunks = threads.with(MapOptions::new().chunk_size(3).buffer_size(2));
+        let mut map = chunks.map(|n: u32| n, &items);
+        assert!(matches!((map.next(), map.next()), (Some(Err(Error::ShutDown)), Some(Err(Error::ShutDown)))));
     });
 }
 

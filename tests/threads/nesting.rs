@@ -496,33 +496,38 @@ fn tasks_that_wait_for_children_of_each_other_end() {
     });
 }
 
-/// In a pool of one worker, a task waits in this way for others. Before them in the queue is a task that waits for all of
-/// them outside the pool's knowledge, so it must not be what the spare worker begins.
-fn wait_for_what_is_behind(count: u32, way: fn(&Threads, Vec<Future<u32>>)) {
+/// In a pool of one worker, a task waits for others in `wait_for`, which send 0, 1 and so on. Before them in the queue is a
+/// task that receives `count` numbers, which the pool does not know of, so it must not be what the spare worker begins.
+fn behind_a_receiver(count: u32, wait_for: impl FnOnce(&Threads, Sender<u32>) + Send + 'static) {
     in_time(move || {
         let threads = one_worker();
         let own = Arc::clone(&threads);
         let outer = threads.spawn(move || {
-            let (send, ran) = channel();
-            let before = own.spawn(move || ran.iter().take(count as usize).collect::<Vec<_>>());
-            let awaited = (0..count).map(|n| {
-                let send = send.clone();
-                own.spawn(move || {
-                    send.send(n).unwrap();
-                    n
-                })
-            });
-            let awaited: Vec<_> = awaited.collect();
-            // They need not be the last ones either.
-            let behind: Vec<_> = (0..2000).map(|n| own.spawn(move || n)).collect();
-            way(&own, awaited);
-            (before, behind)
+            let (send, sent) = channel();
+            let before = own.spawn(move || sent.iter().take(count as usize).collect::<Vec<_>>());
+            wait_for(&own, send);
+            before
         });
-        let (before, behind) = outer.result().unwrap();
-        assert!(before.result().unwrap().into_iter().eq(0..count), "in their own order");
+        let sent = outer.result().unwrap().result().unwrap();
+        assert!(sent.iter().copied().eq(0..count), "not in their own order: {sent:?}");
+        assert_eq!(threads.stats().pending, 0);
+    });
+}
+
+/// Waits in this way for tasks that are neither the first nor the last in the queue.
+fn wait_for_what_is_behind(count: u32, way: fn(&Threads, Vec<Future<u32>>)) {
+    behind_a_receiver(count, move |threads, send| {
+        let awaited = (0..count).map(|n| {
+            let send = send.clone();
+            threads.spawn(move || {
+                send.send(n).unwrap();
+                n
+            })
+        });
+        let awaited: Vec<_> = awaited.collect();
+        let behind: Vec<_> = (0..2000).map(|n| threads.spawn(move || n)).collect();
+        way(threads, awaited);
         assert!(behind.into_iter().map(|future| future.result().unwrap()).eq(0..2000));
-        let stats = threads.stats();
-        assert_eq!(stats.pending, 0);
     });
 }
 
@@ -571,69 +576,38 @@ fn inputs_of_what_a_worker_waits_for_run_first() {
     });
 }
 
-/// As `wait_for_what_is_behind`, for the two items of a map, which are sent.
-fn map_what_is_behind(way: fn(&Threads, Sender<u32>)) {
-    in_time(move || {
-        let threads = one_worker();
-        let own = Arc::clone(&threads);
-        let outer = threads.spawn(move || {
-            let (send, ran) = channel();
-            let before = own.spawn(move || ran.iter().take(2).collect::<Vec<_>>());
-            way(&own, send);
-            before
-        });
-        assert_eq!(outer.result().unwrap().result().unwrap(), [1, 2], "in their own order");
-    });
-}
-
 #[test]
 fn items_of_a_map_in_a_worker_run_first() {
-    map_what_is_behind(|threads, send| {
+    behind_a_receiver(2, |threads, send| {
         let limited = threads.with(MapOptions::new().timeout(LONG));
-        assert_eq!(limited.map(move |n| send.send(n).unwrap(), [1, 2]).map(Result::unwrap).count(), 2);
+        assert_eq!(limited.map(move |n| send.send(n).unwrap(), [0, 1]).map(Result::unwrap).count(), 2);
     });
-    map_what_is_behind(|threads, send| {
-        assert_eq!(threads.map_unordered(move |n| send.send(n).unwrap(), [1, 2]).count(), 2);
+    behind_a_receiver(2, |threads, send| {
+        assert_eq!(threads.map_unordered(move |n| send.send(n).unwrap(), [0, 1]).count(), 2);
     });
 }
 
 #[test]
 fn what_a_worker_waits_for_runs_first_if_it_has_a_time_limit() {
-    in_time(|| {
-        let threads = one_worker();
-        let own = Arc::clone(&threads);
-        let outer = threads.spawn(move || {
-            let (send, ran) = channel();
-            let before = own.spawn(move || ran.iter().take(2).collect::<Vec<_>>());
-            let limited = own.with(TaskOptions::new().time_limit(LONG));
-            let awaited = [1, 2].map(|n| {
-                let send = send.clone();
-                limited.spawn(move || send.send(n).unwrap())
-            });
-            wait(awaited, None, ReturnWhen::AllCompleted);
-            before
+    behind_a_receiver(2, |threads, send| {
+        let limited = threads.with(TaskOptions::new().time_limit(LONG));
+        let awaited = [0, 1].map(|n| {
+            let send = send.clone();
+            limited.spawn(move || send.send(n).unwrap())
         });
-        assert_eq!(outer.result().unwrap().result().unwrap(), [1, 2], "in their own order");
+        wait(awaited, None, ReturnWhen::AllCompleted);
     });
 }
 
 #[test]
 fn tasks_of_a_scope_in_a_worker_run_first_if_they_have_time_limits() {
-    in_time(|| {
-        let threads = one_worker();
-        let own = Arc::clone(&threads);
-        let outer = threads.spawn(move || {
-            let (send, ran) = channel();
-            let before = own.spawn(move || ran.iter().take(2).collect::<Vec<_>>());
-            own.with(TaskOptions::new().time_limit(LONG)).scope(|scope| {
-                for n in [1, 2] {
-                    let send = send.clone();
-                    scope.spawn(move || send.send(n).unwrap()).detach();
-                }
-            });
-            before
+    behind_a_receiver(2, |threads, send| {
+        threads.with(TaskOptions::new().time_limit(LONG)).scope(|scope| {
+            for n in [0, 1] {
+                let send = send.clone();
+                scope.spawn(move || send.send(n).unwrap()).detach();
+            }
         });
-        assert_eq!(outer.result().unwrap().result().unwrap(), [1, 2], "in their own order");
     });
 }
 
@@ -711,8 +685,14 @@ fn an_item_of_an_endless_map_in_a_worker_is_not_passed_by_for_ever() {
         let own = Arc::clone(&threads);
         let outer = threads.spawn(move || {
             let few_at_a_time = own.with(MapOptions::new().buffer_size(8));
-            let mut squares = few_at_a_time.map_unordered(|n: u64| n, 0..);
-            squares.by_ref().take(1000).filter(|(position, _)| *position < 8).count()
+            let other = own.spawn(|| ());
+            let mut numbers = few_at_a_time.map_unordered(|n: u64| n, 0..);
+            let firsts = numbers.by_ref().take(1000).filter(|(position, _)| *position < 8).count();
+            // Nor is a task for the sake of its items.
+            while !other.is_done() {
+                numbers.next().unwrap().1.unwrap();
+            }
+            firsts
         });
         assert_eq!(outer.result().unwrap(), 8);
     });

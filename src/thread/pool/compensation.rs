@@ -14,7 +14,7 @@ use crate::items::RangeExecutor;
 use crate::sync::MutexGuard;
 use crate::task::owner::{Ended, Shared, Sharing};
 use crate::task::pool_id::PoolId;
-use crate::task::roles::{BlockReason, TaskOwner, Turn};
+use crate::task::roles::{BlockReason, TaskOwner};
 use crate::task::{Ran, Runnable};
 use crate::ticket::Ticket;
 
@@ -122,10 +122,10 @@ impl TaskOwner for Pool {
         drop(swept);
     }
 
-    fn hasten(&self, task: Arc<dyn Runnable>, turn: Turn) {
+    fn hasten(&self, task: Arc<dyn Runnable>) {
         if !self.is_copy() {
             let mut queue = self.lock();
-            let swept = queue.hasten(task, turn);
+            let swept = queue.hasten(task);
             self.release(queue, Action::Nothing);
             drop(swept);
         }

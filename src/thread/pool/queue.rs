@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::sync::{is_finished, thread, thread_local};
 use crate::task::Runnable;
 use crate::task::owner::Ended;
-use crate::task::roles::{BlockReason, Turn};
+use crate::task::roles::BlockReason;
 use crate::ticket::Ticket;
 
 thread_local! {
@@ -38,8 +38,8 @@ pub(super) struct Queue {
     pub(super) front_tickets: (Ticket, Ticket),
     /// Where submitters leave the last tasks while it is open.
     pub(super) inbox: Arc<Inbox>,
-    /// Second entries of queued tasks that sleeping workers wait for. They are taken before all others.
-    pub(super) hastened: VecDeque<Arc<dyn Runnable>>,
+    /// Second entries of queued tasks that sleeping workers wait for. They are taken before all others, the last one first.
+    pub(super) hastened: Vec<Arc<dyn Runnable>>,
     /// How many of them were left by the last sweep.
     pub(super) hastened_left: usize,
     /// `true` if the number of pending tasks is limited. The inbox then stays shut: a submitter needs the lock to see
@@ -169,10 +169,10 @@ impl Queue {
         usize::try_from(self.len().cast_signed() - self.dead).unwrap_or(0)
     }
 
-    /// Takes the first task. Moves the tasks of the inbox into the queue if no other is left. If the queue is long and not
+    /// Takes the first hastened task, or else the first one of the others. Moves the tasks of the inbox into the queue if no other is left. If the queue is long and not
     /// bounded, moves the tasks that follow into the front.
     pub(super) fn pop(&mut self) -> Option<Arc<dyn Runnable>> {
-        if let Some(task) = self.hastened.pop_front() {
+        if let Some(task) = self.hastened.pop() {
             return Some(task);
         }
         if let Some(task) = self.front.take_locked() {
@@ -205,7 +205,7 @@ impl Queue {
         debug_assert!(!self.inbox.is_open(), "tasks may be in the inbox");
         self.drain_front();
         let mut tasks = self.tasks.take_all();
-        tasks.extend(self.hastened.drain(..));
+        tasks.extend(std::mem::take(&mut self.hastened));
         tasks
     }
 
@@ -297,11 +297,8 @@ impl Queue {
     /// Has the next free worker take this queued task first. It gets a second entry, because the first may be anywhere in
     /// the queue, or was just taken. Whichever is taken first runs the task, so one of the two needs no thread, and counts
     /// as dead from now on. Returns dead entries, to be dropped without the lock.
-    pub(super) fn hasten(&mut self, task: Arc<dyn Runnable>, turn: Turn) -> Vec<Arc<dyn Runnable>> {
-        match turn {
-            Turn::Next => self.hastened.push_front(task),
-            Turn::Last => self.hastened.push_back(task),
-        }
+    pub(super) fn hasten(&mut self, task: Arc<dyn Runnable>) -> Vec<Arc<dyn Runnable>> {
+        self.hastened.push(task);
         self.dead += 1;
         self.sweep()
     }
@@ -310,6 +307,7 @@ impl Queue {
     pub(super) fn shrink(&mut self) {
         self.tasks.shrink();
         self.hastened.shrink_to(IDLE_CAPACITY);
+        self.hastened_left = self.hastened.len();
     }
 
     /// Removes the dead entries behind the front if they outnumber the living, and those among the hastened if these have
@@ -324,11 +322,8 @@ impl Queue {
             swept = self.tasks.retain(|task| task.is_waiting());
         }
         if self.hastened.len() > FEW.max(2 * self.hastened_left) {
-            let all = std::mem::take(&mut self.hastened).into_iter();
-            let (waiting, done): (_, VecDeque<_>) = all.partition(|task| task.is_waiting());
-            self.hastened = waiting;
+            swept.extend(self.hastened.extract_if(.., |task| !task.is_waiting()));
             self.hastened_left = self.hastened.len();
-            swept.extend(done);
         }
         self.dead -= swept.len().cast_signed();
         swept

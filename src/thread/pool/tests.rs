@@ -8,7 +8,7 @@ use crate::error::{Broken, Error};
 use crate::task::call::LocalCall;
 use crate::task::owner::tests::Nothing;
 use crate::task::owner::{Ended, Sharing};
-use crate::task::roles::{BlockReason, Claim, TaskOwner, Turn};
+use crate::task::roles::{BlockReason, Claim, TaskOwner};
 use crate::task::{Ran, Runnable, TaskHandle, new_task};
 use crate::ticket::{Ticket, Tickets};
 
@@ -76,21 +76,21 @@ fn hastened_tasks_come_first_and_the_last_one_before_them() {
     let tickets = Tickets::default();
     tasks.iter().for_each(|task| queue.insert(tickets.next(), Arc::clone(task)));
     let mut popped = vec![queue.pop().unwrap()];
-    // One that is in the front, and three behind it.
-    for (n, turn) in [(3, Turn::Next), (15, Turn::Next), (18, Turn::Next), (10, Turn::Last)] {
-        assert!(queue.hasten(Arc::clone(&tasks[n]), turn).is_empty());
+    // One that is in the front, and two behind it.
+    for n in [3, 15, 18] {
+        assert!(queue.hasten(Arc::clone(&tasks[n])).is_empty());
     }
-    assert_eq!((queue.earliest(), queue.dead), (Ticket::FIRST, 4));
+    assert_eq!((queue.earliest(), queue.dead), (Ticket::FIRST, 3));
     popped.extend(std::iter::from_fn(|| queue.pop()));
     let place = |task: &Arc<dyn Runnable>| tasks.iter().position(|other| Arc::ptr_eq(task, other)).unwrap();
-    let expected = [0, 18, 15, 3, 10].into_iter().chain(1..20);
+    let expected = [0, 18, 15, 3].into_iter().chain(1..20);
     assert!(popped.iter().map(place).eq(expected), "their first entries are where they were");
 }
 
 #[test]
 fn entries_of_hastened_tasks_do_not_pile_up() {
     let pool = Pool::new(settings(1));
-    let hasten = |task: &Arc<dyn TaskHandle<()>>| TaskOwner::hasten(&*pool, Arc::clone(task) as _, Turn::Next);
+    let hasten = |task: &Arc<dyn TaskHandle<()>>| TaskOwner::hasten(&*pool, Arc::clone(task) as _);
     let push = |task: &Arc<dyn TaskHandle<()>>| {
         let mut queue = pool.queue.lock();
         queue.pending += 1;

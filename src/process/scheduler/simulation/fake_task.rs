@@ -16,8 +16,8 @@ use crate::task::arguments::Encoded;
 use crate::task::context::RunningTask;
 use crate::task::encoded::{EncodedCall, ItemOffsets};
 use crate::task::listener::{Listener, ListenerKey};
+use crate::task::roles::TaskOwner;
 use crate::task::roles::{Awaited, Claim, Ran, Runnable};
-use crate::task::roles::{TaskOwner, Turn};
 use crate::task::snapshot::Snapshot;
 use crate::task::times::{OnDone, OnStart};
 
@@ -181,7 +181,7 @@ impl Runnable for FakeTask {
     fn claim(&self, _: Arc<dyn Runnable>, _: &Arc<dyn TaskOwner>) -> Claim {
         unreachable!()
     }
-    fn hasten(&self, _: Arc<dyn Runnable>, _: &Arc<dyn TaskOwner>, _: Turn) {
+    fn hasten(&self, _: Arc<dyn Runnable>, _: &Arc<dyn TaskOwner>) {
         unreachable!()
     }
     fn encode(&self) -> Result<Encoded, Error> {
