@@ -120,7 +120,7 @@ mutate coming-while-asleep $compensation 's/queue\.arrive\(\);//'
 mutate claim-takes-the-newest $compensation 's/let newest = [^;]*;/let newest = !queue.tasks.is_empty();/'
 mutate claim-makes-no-room $compensation 's/(queue\.sweep\(\)\n\s+\};\n\s+)self\.left_pending\(queue\);/$1queue.pending -= 1;\ndrop(queue);/'
 mutate hastened-hides-a-task $queue 's/(self\.hastened\.push\(task\);\n\s+self\.dead \+= )1/${1}2/'
-mutate hastened-not-first $queue 's/(if let Some\(task\) = self\.hastened\.pop_front\(\))/if self.len() == self.hastened.len() \&\& let Some(task) = self.hastened.pop_front()/'
+mutate hastened-not-first $queue 's/(if let Some\(task\) = self\.hastened\.pop\(\))/if self.len() == self.hastened.len() \&\& let Some(task) = self.hastened.pop()/'
 mutate hastened-without-a-second-entry $compensation 's/let swept = queue\.hasten\(task\);/let swept = task;/'
 # Two have to sleep while a third one goes.
 under loom nesting::spare_worker_that_goes_against_push
