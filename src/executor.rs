@@ -278,11 +278,10 @@ pub trait Executor: Backend {
     ///
     /// Pulls all input before it returns, unless [`buffer_size`](MapOptions::buffer_size) limits that, or the executor
     /// refuses an item because it was shut down or is broken; input after that one is pulled only as results are taken.
-    /// Items run while
-    /// later ones are still being pulled, so the input iterator may be slow and may wait for results of earlier items.
-    /// An item that fails yields an `Err`; the others still run. Dropping the iterator cancels the items that have not
-    /// started. Items that are pulled after a shutdown each yield [`Error::ShutDown`](crate::Error::ShutDown), so a
-    /// loop over infinite input has to check for it.
+    /// Items run while later ones are still being pulled, so the input iterator may be slow and may wait for results of
+    /// earlier items. An item that fails yields an `Err`; the others still run. Dropping the iterator cancels the items
+    /// that have not started. Items that are pulled after a shutdown each yield
+    /// [`Error::ShutDown`](crate::Error::ShutDown), so a loop over infinite input has to check for it.
     ///
     /// A pool starts tasks in the order of submission. A pool of threads makes one exception: it first runs what a worker
     /// of its own waits for. An item counts as submitted when it is pulled from the input, so all items that a map pulled

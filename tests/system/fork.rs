@@ -1,5 +1,6 @@
 //! A program that forks while it has a pool.
 
+use std::cell::Cell;
 use std::future::IntoFuture;
 use std::pin::pin;
 use std::sync::Arc;
@@ -22,25 +23,38 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "tasks_pending_at_a_fork_are_lost_in_the_copy", host: fork_while_pending, check },
     Case { name: "a_pool_of_threads_is_forked_while_it_is_busy", host: fork_while_busy, check },
     Case { name: "a_task_on_a_thread_forks", host: fork_in_a_task, check },
+    Case { name: "the_input_of_a_map_forks", host: fork_in_the_input, check },
     Case { name: "a_copy_has_pools_of_its_own", host: fork_while_tasks_are_cancelled, check },
 ];
 
-/// Forks; the copy runs `body` and ends with the code that it returns.
-fn in_a_copy(body: impl FnOnce() -> i32) -> i32 {
+/// Forks. Returns the copy, and `None` in the copy.
+fn split() -> Option<Pid> {
     #[allow(unsafe_code)]
     // SAFETY: the copy calls what the C library allows in one: its locks for memory are whole there.
-    let copy = unsafe { libc::fork() };
-    if copy == 0 {
-        let code = body();
-        #[allow(unsafe_code)]
-        // SAFETY: ends the copy at once: nothing of the parent's runs in it.
-        unsafe {
-            libc::_exit(code)
-        }
+    Pid::from_raw(unsafe { libc::fork() })
+}
+
+/// Ends a copy with this code.
+fn leave(code: i32) -> ! {
+    #[allow(unsafe_code)]
+    // SAFETY: ends the copy at once: nothing of the parent's runs in it.
+    unsafe {
+        libc::_exit(code)
     }
-    let copy = Pid::from_raw(copy).expect("a copy");
+}
+
+/// Returns the code that a copy ends with.
+fn code_of(copy: Pid) -> i32 {
     let (_, status) = waitpid(Some(copy), WaitOptions::empty()).expect("our child").expect("it has ended");
     status.exit_status().unwrap_or(-1)
+}
+
+/// Forks; the copy runs `body` and ends with the code that it returns.
+fn in_a_copy(body: impl FnOnce() -> i32) -> i32 {
+    match split() {
+        Some(copy) => code_of(copy),
+        None => leave(body()),
+    }
 }
 
 /// What goes wrong in the copy; 0 if nothing does.
@@ -246,6 +260,30 @@ fn fork_while_tasks_are_cancelled() {
     }
     is_over.store(true, Ordering::Relaxed);
     assert!(client.join().expect("no panic"));
+}
+
+/// Where nothing is left of the map but its input, because the pool refuses each item.
+fn fork_in_the_input() {
+    let pool = ThreadPoolExecutor::new(1);
+    pool.shutdown();
+    let (mut pulled, copy) = (0_u8, Cell::new(None));
+    let input = std::iter::from_fn(|| {
+        pulled += 1;
+        if pulled == 2 {
+            copy.set(Some(split()));
+        }
+        Some(pulled)
+    });
+    let mut map = pool.map(|n| n, input);
+    assert!(matches!(map.next(), Some(Err(Error::ShutDown))));
+    let second = map.next().expect("the input has no end");
+    match copy.get().expect("it was pulled") {
+        Some(copy) => {
+            assert!(matches!(second, Err(Error::ShutDown)));
+            assert_eq!(code_of(copy), 0);
+        }
+        None => leave(first_wrong([is_lost(&second), map.next().is_none()])),
+    }
 }
 
 fn fork_in_a_task() {

@@ -4,6 +4,7 @@ mod attacks;
 mod claims;
 mod closures;
 mod faults;
+mod hastened;
 mod leaks;
 mod limits;
 mod nesting;
